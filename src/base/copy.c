@@ -1,0 +1,137 @@
+// Copies of big sparse files: disks (block sharing, holes kept) and guest RAM (zero pages skipped).
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/os.h"
+
+enum {
+    RANGE = 16 << 20, // bytes between two progress reports
+    CHUNK = 1 << 20,
+    PAGE = 4096,
+};
+
+// Finds the next run of data at or after *at: [*at, *end). 0 when there is none before `size`.
+static int next_data(int fd, off_t *at, off_t *end, off_t size)
+{
+    off_t start = lseek(fd, *at, SEEK_DATA);
+    if (start < 0 || start >= size) {
+        if (start < 0 && errno != ENXIO && errno != EINVAL)
+            return -1;
+        if (start < 0 && errno == EINVAL) { // no SEEK_DATA here: all is data
+            *end = size;
+            return *at < size;
+        }
+        return 0;
+    }
+    off_t stop = lseek(fd, start, SEEK_HOLE);
+    *at = start;
+    *end = stop < 0 || stop > size ? size : stop;
+    return 1;
+}
+
+static ssize_t copy_through_memory(int src, int dst, off_t at, size_t n)
+{
+    AUTO_FREE char *chunk = xcalloc(1, CHUNK);
+    ssize_t got = pread(src, chunk, n < CHUNK ? n : CHUNK, at);
+    return got > 0 ? pwrite(dst, chunk, (size_t)got, at) : got;
+}
+
+static int copy_run(int src, int dst, off_t at, off_t end, struct err *e)
+{
+    while (at < end) {
+        ssize_t n = os_copy_range(src, at, dst, at, (size_t)(end - at));
+        if (n < 0 && errno != ENOSPC && errno != EIO && errno != EDQUOT)
+            n = copy_through_memory(src, dst, at, (size_t)(end - at));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_sys(e, "cannot copy");
+        if (n == 0)
+            break; // the source ended early
+        at += n;
+    }
+    return 0;
+}
+
+int file_copy(int src, int dst, bool *shared, file_progress *progress, void *arg, struct err *e)
+{
+    struct stat st;
+    if (fstat(src, &st) < 0)
+        return err_sys(e, "cannot copy");
+    bool linked = os_reflink(src, dst) == 0;
+    if (shared)
+        *shared = linked;
+    if (linked)
+        return 0;
+    if (ftruncate(dst, st.st_size) < 0)
+        return err_sys(e, "cannot copy");
+    uint64_t total = (uint64_t)st.st_blocks * 512;
+    uint64_t done = 0;
+    off_t at = 0;
+    off_t end = 0;
+    int more;
+    while ((more = next_data(src, &at, &end, st.st_size)) > 0) {
+        off_t stop = end - at > RANGE ? at + RANGE : end;
+        if (copy_run(src, dst, at, stop, e) < 0)
+            return -1;
+        done += (uint64_t)(stop - at);
+        at = stop;
+        if (progress)
+            progress(arg, done, total > done ? total : done);
+    }
+    return more < 0 ? err_sys(e, "cannot copy") : 0;
+}
+
+static bool is_zero(const char *p, size_t n)
+{
+    return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
+}
+
+// Writes the pages of one chunk that are not zero, neighbours together.
+static int write_nonzero(int dst, const char *chunk, size_t n, off_t at, struct err *e)
+{
+    for (size_t i = 0; i < n;) {
+        size_t start = i;
+        while (i < n && !is_zero(chunk + i, n - i < PAGE ? n - i : PAGE))
+            i += PAGE;
+        size_t len = (i < n ? i : n) - start;
+        for (size_t w = 0; w < len;) {
+            ssize_t r = pwrite(dst, chunk + start + w, len - w, at + (off_t)(start + w));
+            if (r < 0 && errno != EINTR)
+                return err_sys(e, "cannot write memory");
+            w += r > 0 ? (size_t)r : 0;
+        }
+        i += PAGE;
+    }
+    return 0;
+}
+
+int file_copy_nonzero(int src, int dst, uint64_t size, struct err *e)
+{
+    AUTO_FREE char *chunk = xcalloc(1, CHUNK);
+    off_t at = 0;
+    off_t end = 0;
+    int more;
+    if (ftruncate(dst, (off_t)size) < 0)
+        return err_sys(e, "cannot set the size of memory");
+    while ((more = next_data(src, &at, &end, (off_t)size)) > 0) {
+        while (at < end) {
+            size_t want = end - at < CHUNK ? (size_t)(end - at) : CHUNK;
+            ssize_t got = pread(src, chunk, want, at);
+            if (got < 0 && errno == EINTR)
+                continue;
+            if (got <= 0)
+                return err_sys(e, "cannot read memory");
+            if (write_nonzero(dst, chunk, (size_t)got, at, e) < 0)
+                return -1;
+            at += got;
+        }
+    }
+    return more < 0 ? err_sys(e, "cannot read memory") : 0;
+}

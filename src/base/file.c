@@ -1,0 +1,145 @@
+// Directories and whole files: made, read, replaced and removed.
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "base/os.h"
+
+int dir_open(int dirfd, const char *path, struct err *e)
+{
+    int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? err_sys(e, "cannot open directory %s", path) : fd;
+}
+
+int dir_make(const char *path, mode_t mode, struct err *e)
+{
+    AUTO_FREE char *copy = xstrdup(path);
+    for (char *p = copy + 1;; p++) {
+        char was = *p;
+        if (was != '/' && was != 0)
+            continue;
+        *p = 0;
+        if (mkdir(copy, mode) < 0 && errno != EEXIST)
+            return err_sys(e, "cannot make directory %s", copy);
+        *p = was;
+        if (was == 0)
+            return 0;
+    }
+}
+
+static int remove_entries(int fd, struct err *e)
+{
+    AUTO_CLOSEDIR DIR *dir = fdopendir(dup(fd));
+    if (!dir)
+        return err_sys(e, "cannot list a directory");
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (tree_remove(fd, entry->d_name, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+// NOLINTNEXTLINE(misc-no-recursion): as deep as the tree, which we made.
+int tree_remove(int dirfd, const char *name, struct err *e)
+{
+    if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
+        return 0;
+    if (errno != EISDIR && errno != EPERM) // macOS says EPERM for a directory
+        return err_sys(e, "cannot remove %s", name);
+    AUTO_CLOSE int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(e, "cannot remove %s", name);
+    if (remove_entries(fd, e) < 0)
+        return err_wrap(e, "%s", name);
+    if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+        return err_sys(e, "cannot remove directory %s", name);
+    return 0;
+}
+
+int dir_sync(int dirfd, struct err *e)
+{
+    return fsync(dirfd) < 0 ? err_sys(e, "cannot sync a directory") : 0;
+}
+
+char *file_read(int dirfd, const char *name, size_t limit, size_t *n, struct err *e)
+{
+    AUTO_CLOSE int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        err_sys(e, "cannot read %s", name);
+        return NULL;
+    }
+    if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > limit) {
+        err_set(e, ERR_FAILED, "cannot read %s: not a file of at most %zu bytes", name, limit);
+        return NULL;
+    }
+    AUTO_FREE char *text = xcalloc(1, (size_t)st.st_size + 1);
+    size_t got = 0;
+    while (got < (size_t)st.st_size) {
+        ssize_t r = read(fd, text + got, (size_t)st.st_size - got);
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0) {
+            err_sys(e, "cannot read %s", name);
+            return NULL;
+        }
+        if (r == 0)
+            break;
+        got += (size_t)r;
+    }
+    text[got] = 0;
+    if (n)
+        *n = got;
+    return TAKE_PTR(text);
+}
+
+int fd_write_all(int fd, const void *data, size_t n, struct err *e)
+{
+    const char *p = data;
+    while (n > 0) {
+        ssize_t w = write(fd, p, n);
+        if (w < 0 && errno != EINTR)
+            return err_sys(e, "cannot write");
+        if (w > 0) {
+            p += w;
+            n -= (size_t)w;
+        }
+    }
+    return 0;
+}
+
+static int write_and_rename(int dirfd, const char *temp, const char *name, const void *data,
+                            size_t n, bool durable, struct err *e)
+{
+    AUTO_CLOSE int fd = openat(dirfd, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return err_sys(e, "cannot create");
+    if (fd_write_all(fd, data, n, e) < 0)
+        return -1;
+    if (durable && fsync(fd) < 0)
+        return err_sys(e, "cannot sync");
+    if (renameat(dirfd, temp, dirfd, name) < 0)
+        return err_sys(e, "cannot rename");
+    return durable ? dir_sync(dirfd, e) : 0;
+}
+
+int file_write_atomic(int dirfd, const char *name, const void *data, size_t n, bool durable,
+                      struct err *e)
+{
+    uint32_t random;
+    os_random(&random, sizeof random);
+    AUTO_FREE char *temp = xasprintf(".%s.%08x", name, random);
+    if (write_and_rename(dirfd, temp, name, data, n, durable, e) == 0)
+        return 0;
+    unlinkat(dirfd, temp, 0);
+    return err_wrap(e, "cannot write %s", name);
+}

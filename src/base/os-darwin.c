@@ -1,0 +1,118 @@
+// macOS's answers to os.h. Not yet run on a Mac.
+#include "base/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <mach-o/dyld.h>
+#include <mach/mach.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/clonefile.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/sysctl.h>
+#include <unistd.h>
+
+const char os_name[] = "macos";
+
+void os_random(void *out, size_t n)
+{
+    arc4random_buf(out, n);
+}
+
+int os_memory_file(const char *name, uint64_t size)
+{
+    // shm_open() objects cannot be opened again through /dev/fd, so an unlinked file serves.
+    (void)name;
+    char path[] = "/tmp/tailmac-ram-XXXXXX";
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    unlink(path);
+    if (ftruncate(fd, (off_t)size) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+void os_fd_path(int fd, char *out, size_t n)
+{
+    snprintf(out, n, "/dev/fd/%d", fd);
+}
+
+void os_die_with_parent(pid_t parent)
+{
+    (void)parent; // no such signal here: the engine's end of its control socket tells it
+}
+
+int os_reflink(int src, int dst)
+{
+    // clonefile(2) makes a new name and cannot fill an open file; fcopyfile(3) is no reflink.
+    (void)src;
+    (void)dst;
+    errno = ENOTSUP;
+    return -1;
+}
+
+ssize_t os_copy_range(int src, off_t src_off, int dst, off_t dst_off, size_t n)
+{
+    (void)src;
+    (void)src_off;
+    (void)dst;
+    (void)dst_off;
+    (void)n;
+    errno = ENOSYS;
+    return -1;
+}
+
+int os_rename_exclusive(int from_dir, const char *from, int to_dir, const char *to)
+{
+    return renameatx_np(from_dir, from, to_dir, to, RENAME_EXCL);
+}
+
+void os_punch_hole(int fd, off_t off, off_t n)
+{
+    fpunchhole_t hole = {.fp_offset = off, .fp_length = n};
+    fcntl(fd, F_PUNCHHOLE, &hole);
+}
+
+int os_peer_uid(int fd, uid_t *uid)
+{
+    gid_t gid;
+    return getpeereid(fd, uid, &gid);
+}
+
+void os_boot_id(char *out, size_t n)
+{
+    size_t len = n;
+    if (sysctlbyname("kern.bootsessionuuid", out, &len, NULL, 0) < 0)
+        snprintf(out, n, "unknown");
+}
+
+int os_exe_dir(char *out, size_t n)
+{
+    uint32_t size = (uint32_t)n;
+    if (_NSGetExecutablePath(out, &size) < 0)
+        return -1;
+    char *slash = strrchr(out, '/');
+    if (slash)
+        *slash = 0;
+    return 0;
+}
+
+uint64_t os_memory_available(void)
+{
+    vm_statistics64_data_t vm;
+    mach_msg_type_number_t n = HOST_VM_INFO64_COUNT;
+    if (host_statistics64(mach_host_self(), HOST_VM_INFO64, (host_info64_t)&vm, &n) != KERN_SUCCESS)
+        return 0;
+    return ((uint64_t)vm.free_count + vm.inactive_count) * vm_page_size;
+}
+
+size_t os_datagram_pending(int fd)
+{
+    int n = 0;
+    return ioctl(fd, FIONREAD, &n) < 0 || n < 0 ? 0 : (size_t)n;
+}

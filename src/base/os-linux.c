@@ -1,0 +1,116 @@
+// Linux's answers to os.h.
+#include "base/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/sockios.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+const char os_name[] = "linux";
+
+void os_random(void *out, size_t n)
+{
+    if (getrandom(out, n, 0) != (ssize_t)n)
+        abort();
+}
+
+int os_memory_file(const char *name, uint64_t size)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC);
+    if (fd >= 0 && ftruncate(fd, (off_t)size) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+void os_fd_path(int fd, char *out, size_t n)
+{
+    snprintf(out, n, "/proc/self/fd/%d", fd);
+}
+
+void os_die_with_parent(pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) // it died before the line above
+        _exit(127);
+}
+
+int os_reflink(int src, int dst)
+{
+    return ioctl(dst, FICLONE, src);
+}
+
+ssize_t os_copy_range(int src, off_t src_off, int dst, off_t dst_off, size_t n)
+{
+    return copy_file_range(src, &src_off, dst, &dst_off, n, 0);
+}
+
+int os_rename_exclusive(int from_dir, const char *from, int to_dir, const char *to)
+{
+    return renameat2(from_dir, from, to_dir, to, RENAME_NOREPLACE);
+}
+
+void os_punch_hole(int fd, off_t off, off_t n)
+{
+    fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, n);
+}
+
+int os_peer_uid(int fd, uid_t *uid)
+{
+    struct ucred cred;
+    socklen_t n = sizeof cred;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) < 0)
+        return -1;
+    *uid = cred.uid;
+    return 0;
+}
+
+void os_boot_id(char *out, size_t n)
+{
+    AUTO_FCLOSE FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+    if (!f || !fgets(out, (int)n, f))
+        snprintf(out, n, "unknown");
+    out[strcspn(out, "\n")] = 0;
+}
+
+int os_exe_dir(char *out, size_t n)
+{
+    ssize_t got = readlink("/proc/self/exe", out, n - 1);
+    if (got < 0)
+        return -1;
+    out[got] = 0;
+    char *slash = strrchr(out, '/');
+    if (slash)
+        *slash = 0;
+    return 0;
+}
+
+uint64_t os_memory_available(void)
+{
+    AUTO_FCLOSE FILE *f = fopen("/proc/meminfo", "re");
+    char line[128];
+    unsigned long long kib = 0;
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
+            break;
+    return kib * 1024;
+}
+
+size_t os_datagram_pending(int fd)
+{
+    int n = 0;
+    return ioctl(fd, SIOCINQ, &n) < 0 || n < 0 ? 0 : (size_t)n;
+}

@@ -1,0 +1,49 @@
+// What differs between Linux and macOS: os-linux.c and os-darwin.c, chosen by the build.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// Fills `out` from the kernel's random source; ends the process when there is none.
+void os_random(void *out, size_t n);
+
+// An unnamed file in memory, `size` bytes of zeros, close-on-exec. -1 with errno.
+int os_memory_file(const char *name, uint64_t size);
+
+// A path by which a child that inherited `fd` can open it again.
+void os_fd_path(int fd, char *out, size_t n);
+
+// Asks the kernel to end this process when `parent` dies (Linux); on macOS the caller must watch.
+// Called in the child between fork and exec.
+void os_die_with_parent(pid_t parent);
+
+// Makes `dst` share the blocks of `src`; -1 with errno where the file system cannot.
+int os_reflink(int src, int dst);
+
+// Copies up to n bytes inside the kernel, as copy_file_range(2); -1 with errno.
+ssize_t os_copy_range(int src, off_t src_off, int dst, off_t dst_off, size_t n);
+
+// Renames, failing with EEXIST where `to` exists. Paths are relative to the directories.
+int os_rename_exclusive(int from_dir, const char *from, int to_dir, const char *to);
+
+// Punches a hole; best effort.
+void os_punch_hole(int fd, off_t off, off_t n);
+
+// The uid of the process at the other end of a unix stream socket. -1 with errno.
+int os_peer_uid(int fd, uid_t *uid);
+
+// A text that changes at each boot of this host.
+void os_boot_id(char *out, size_t n);
+
+// Path of the running executable's directory. -1 with errno.
+int os_exe_dir(char *out, size_t n);
+
+// Memory that can be had without swapping, in bytes; 0 when unknown.
+uint64_t os_memory_available(void);
+
+// Bytes waiting to be read at a datagram socket (0: nothing).
+size_t os_datagram_pending(int fd);
+
+extern const char os_name[]; // "linux" or "macos"

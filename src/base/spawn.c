@@ -1,0 +1,101 @@
+// fork and exec; the child reports a failed exec through a pipe that closes on success.
+#include "base/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "base/os.h"
+
+static void install_stdio(const struct spawn *s)
+{
+    const int from[3] = {s->in, s->out, s->err};
+    int moved[3];
+    for (int i = 0; i < 3; i++) // first out of the way of 0..2
+        moved[i] = from[i] < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC)
+                               : fcntl(from[i], F_DUPFD_CLOEXEC, 3);
+    for (int i = 0; i < 3; i++)
+        dup2(moved[i], i);
+}
+
+static void reset_signals(void)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    for (int sig = 1; sig < NSIG; sig++)
+        signal(sig, SIG_DFL);
+}
+
+__attribute__((noreturn)) static void child(const struct spawn *s, pid_t parent, int report)
+{
+    if (s->new_session)
+        setsid();
+    if (s->die_with_parent)
+        os_die_with_parent(parent);
+    for (int i = 0; i < s->keep_count; i++)
+        fcntl(s->keep[i], F_SETFD, 0);
+    install_stdio(s);
+    reset_signals();
+    execvp(s->argv[0], s->argv);
+    int why = errno;
+    if (write(report, &why, sizeof why) < 0)
+        _exit(126);
+    _exit(127);
+}
+
+pid_t spawn(const struct spawn *s, struct err *e)
+{
+    int ends[2];
+    if (pipe(ends) < 0)
+        return err_sys(e, "cannot start %s", s->argv[0]);
+    fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+    fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+    AUTO_CLOSE int report = ends[0];
+    AUTO_CLOSE int child_end = ends[1];
+    pid_t parent = getpid();
+    pid_t pid = fork();
+    if (pid < 0)
+        return err_sys(e, "cannot start %s", s->argv[0]);
+    if (pid == 0)
+        child(s, parent, child_end);
+    close(TAKE_FD(child_end));
+    int why = 0;
+    ssize_t n;
+    do
+        n = read(report, &why, sizeof why);
+    while (n < 0 && errno == EINTR);
+    if (n <= 0)
+        return pid;
+    waitpid(pid, NULL, 0);
+    errno = why;
+    err_sys(e, "cannot start %s", s->argv[0]);
+    if (why == ENOENT)
+        e->code = ERR_HOST_CANNOT;
+    return -1;
+}
+
+void argv_add(struct argv *a, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    a->v = xrealloc(a->v, (size_t)(a->n + 2) * sizeof *a->v);
+    a->v[a->n++] = xvasprintf(fmt, ap);
+    a->v[a->n] = NULL;
+    va_end(ap);
+}
+
+void argv_free(struct argv *a)
+{
+    for (int i = 0; i < a->n; i++)
+        free(a->v[i]);
+    free(a->v);
+    *a = (struct argv){0};
+}

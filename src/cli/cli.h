@@ -1,0 +1,57 @@
+// The command line: a table of commands, each in its own cmd-NAME.c, over the folders below it.
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "vm/store.h"
+
+enum opt_kind {
+    OPT_FLAG,     // bool
+    OPT_TEXT,     // const char *, NULL when not given
+    OPT_DURATION, // int64_t milliseconds, -1 when not given
+    OPT_NUMBER,   // int64_t, -1 when not given
+};
+
+struct opt {
+    const char *name; // long option; works after a single dash too
+    enum opt_kind kind;
+    size_t offset;       // into the command's argument struct
+    const char *arg;     // what its value is called in help; NULL for a flag
+    const char *help;
+    const char *choices; // "running|ready", for completion and for checking; NULL: anything
+};
+
+struct cli {
+    const char *home;    // --home
+    bool json;           // --format json
+    bool verbose;        // -v
+    struct store store;  // open before a command runs
+    const char *id;      // --id or the first plain argument, checked; NULL where the command has none
+    int argc;            // plain arguments after the id
+    const char **argv;
+    int exit_code;       // what to exit with on success, usually 0
+};
+
+enum command_id { ID_NONE, ID_REQUIRED };
+
+struct command {
+    const char *name;
+    const char *alias; // or NULL
+    const char *summary;
+    const char *plain; // plain arguments in the usage line, or NULL
+    enum command_id id;
+    int max_plain; // how many plain arguments are accepted beside the id
+    const struct opt *opts; // ends with name NULL
+    size_t args_size;       // of the struct that `opts` fills
+    // 0, or -1 with *e. `args` starts as zeros with the defaults above.
+    int (*run)(struct cli *cli, void *args, struct err *e);
+    bool no_store; // runs without a bundle (version, completion)
+};
+
+extern const struct command *const commands[]; // commands.c; ends with NULL
+
+// Prints a document: pretty JSON with --format json, else calls `table`. Takes the reference.
+void cli_print(const struct cli *cli, json_t *doc, void (*table)(const json_t *doc));
