@@ -1,0 +1,163 @@
+// Requests and events over a blocking connection.
+#include "proto/client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "proto/line.h"
+#include "proto/unix.h"
+
+struct client_conn {
+    int fd;
+    struct evbuffer *in;
+    json_t *hello;
+    json_t *events; // array: arrived while an answer was awaited
+    json_int_t next_id;
+};
+
+enum { HELLO_MS = 10000 };
+
+// One more line from the server: 0 with *out, -1 with *e.
+static int read_line(struct client_conn *c, int64_t deadline, json_t **out, bool *gone,
+                     struct err *e)
+{
+    for (;;) {
+        enum line_result r = line_take(c->in, out, e);
+        if (r == LINE_OK)
+            return 0;
+        if (r != LINE_NONE)
+            return err_wrap(e, "the server sent nonsense");
+        struct pollfd p = {.fd = c->fd, .events = POLLIN};
+        int64_t left = deadline < 0 ? -1 : deadline - clock_ms();
+        if (deadline >= 0 && left < 0)
+            left = 0;
+        int n = poll(&p, 1, (int)left);
+        if (n < 0 && errno == EINTR)
+            return err_set(e, ERR_INTERRUPTED, "interrupted");
+        if (n == 0)
+            return err_set(e, ERR_TIMEOUT, "timed out");
+        if (evbuffer_read(c->in, c->fd, -1) <= 0) {
+            if (gone)
+                *gone = true;
+            return err_set(e, ERR_FAILED, "the server went away");
+        }
+    }
+}
+
+static int64_t deadline_of(int64_t timeout_ms)
+{
+    return timeout_ms < 0 ? -1 : clock_ms() + timeout_ms;
+}
+
+struct client_conn *client_open(const char *path, bool *absent, struct err *e)
+{
+    int fd = unix_connect(path, absent, e);
+    if (fd < 0)
+        return NULL;
+    struct client_conn *c = xcalloc(1, sizeof *c);
+    c->fd = fd;
+    c->in = evbuffer_new();
+    c->events = json_array();
+    if (read_line(c, deadline_of(HELLO_MS), &c->hello, absent, e) < 0) {
+        client_close(c);
+        return NULL;
+    }
+    return c;
+}
+
+void client_close(struct client_conn *c)
+{
+    if (!c)
+        return;
+    close(c->fd);
+    evbuffer_free(c->in);
+    json_decref(c->hello);
+    json_decref(c->events);
+    free(c);
+}
+
+const json_t *client_hello(const struct client_conn *c)
+{
+    return c->hello;
+}
+
+static int send_request(struct client_conn *c, json_t *request, struct err *e)
+{
+    AUTO_FREE char *text = json_dumps(request, JSON_COMPACT);
+    AUTO_FREE char *line = xasprintf("%s\n", text);
+    size_t n = strlen(line);
+    for (size_t at = 0; at < n;) {
+        ssize_t w = send(c->fd, line + at, n - at, MSG_NOSIGNAL);
+        if (w < 0 && errno != EINTR)
+            return err_set(e, ERR_FAILED, "the server went away");
+        at += w > 0 ? (size_t)w : 0;
+    }
+    return 0;
+}
+
+static json_t *unpack_answer(const json_t *answer, struct err *e)
+{
+    json_t *ok = json_object_get(answer, "ok");
+    if (ok)
+        return json_incref(ok);
+    const char *code = NULL;
+    const char *message = NULL;
+    if (json_unpack((json_t *)answer, "{s:{s:s, s:s}}", "error", "code", &code, "message",
+                    &message) < 0)
+        err_set(e, ERR_FAILED, "the server's answer is neither ok nor error");
+    else
+        err_set(e, err_code_parse(code), "%s", message);
+    return NULL;
+}
+
+json_t *client_call(struct client_conn *c, const char *verb, json_t *args, int64_t timeout_ms,
+                    bool *gone, struct err *e)
+{
+    int64_t deadline = deadline_of(timeout_ms);
+    json_int_t id = ++c->next_id;
+    json_t *request =
+        json_pack("{s:I, s:s, s:o}", "id", id, "verb", verb, "args", args ? args : json_object());
+    int sent = send_request(c, request, e);
+    json_decref(request);
+    if (sent < 0) {
+        if (gone)
+            *gone = true;
+        return NULL;
+    }
+    json_t *line;
+    while (read_line(c, deadline, &line, gone, e) == 0) {
+        if (json_object_get(line, "event")) {
+            json_array_append_new(c->events, line);
+            continue;
+        }
+        bool mine = json_integer_value(json_object_get(line, "id")) == id;
+        json_t *ok = mine ? unpack_answer(line, e) : NULL;
+        json_decref(line);
+        if (mine)
+            return ok;
+    }
+    return NULL;
+}
+
+json_t *client_event(struct client_conn *c, int64_t timeout_ms, bool *gone, struct err *e)
+{
+    json_t *event = json_incref(json_array_get(c->events, 0));
+    if (event) {
+        json_array_remove(c->events, 0);
+        return event;
+    }
+    int64_t deadline = deadline_of(timeout_ms);
+    while (read_line(c, deadline, &event, gone, e) == 0) {
+        if (json_object_get(event, "event"))
+            return event;
+        json_decref(event);
+    }
+    return NULL;
+}

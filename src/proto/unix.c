@@ -1,0 +1,72 @@
+// Unix stream sockets.
+#include "proto/unix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+int unix_address(const char *path, struct sockaddr_un *out, struct err *e)
+{
+    *out = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof out->sun_path)
+        return err_set(e, ERR_USAGE, "socket path %s is longer than %zu bytes", path,
+                       sizeof out->sun_path - 1);
+    strcpy(out->sun_path, path);
+    return 0;
+}
+
+static int stream_socket(void)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (fd >= 0)
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return fd;
+}
+
+int unix_listen(const char *path, struct err *e)
+{
+    struct sockaddr_un addr;
+    if (unix_address(path, &addr, e) < 0)
+        return -1;
+    AUTO_CLOSE int fd = stream_socket();
+    if (fd < 0)
+        return err_sys(e, "cannot make a socket");
+    unlink(path);
+    if (bind(fd, (struct sockaddr *)&addr, sizeof addr) < 0 || chmod(path, 0600) < 0 ||
+        listen(fd, 64) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+        return err_sys(e, "cannot listen at %s", path);
+    return TAKE_FD(fd);
+}
+
+int unix_connect(const char *path, bool *absent, struct err *e)
+{
+    struct sockaddr_un addr;
+    if (absent)
+        *absent = false;
+    if (unix_address(path, &addr, e) < 0)
+        return -1;
+    AUTO_CLOSE int fd = stream_socket();
+    if (fd < 0)
+        return err_sys(e, "cannot make a socket");
+    if (connect(fd, (struct sockaddr *)&addr, sizeof addr) < 0) {
+        if (absent)
+            *absent = errno == ENOENT || errno == ECONNREFUSED;
+        return err_sys(e, "cannot connect to %s", path);
+    }
+    return TAKE_FD(fd);
+}
+
+int unix_pair(int out[2], struct err *e)
+{
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, out) < 0)
+        return err_sys(e, "cannot make a socket pair");
+    fcntl(out[0], F_SETFD, FD_CLOEXEC);
+    fcntl(out[1], F_SETFD, FD_CLOEXEC);
+    fcntl(out[0], F_SETFL, O_NONBLOCK);
+    return 0;
+}
