@@ -1,38 +1,46 @@
 #!/bin/sh
-# Builds into a meson directory, and copies the programs into another when they have changed:
+# Brings a Meson build directory up to date, and copies the programs elsewhere when they changed:
 #   build.sh BUILD [BIN] [-- MESON-OPTION...]
-# Several people may do so in one checkout: only one builds at a time.
+# Several people may do so in one checkout: one builds, the others wait.
 set -eu
 
+cd "$(dirname "$0")/.."
 build=$1
-shift
 bin=
-if [ $# -gt 0 ] && [ "$1" != -- ]; then
-    bin=$1
-    shift
-fi
+[ "${2---}" = -- ] || bin=$2
+while [ $# -gt 0 ] && [ "$1" != -- ]; do shift; done
 [ $# -eq 0 ] || shift
+
 mkdir -p "$build"
-if command -v flock >/dev/null && [ -z "${BUILD_LOCKED-}" ]; then
-    BUILD_LOCKED=1 exec flock "$build/.lock" "$0" "$build" ${bin:+"$bin"} -- "$@"
+if command -v flock >/dev/null; then
+    exec 9>"$build/.lock"
+    flock 9
 fi
-unset BUILD_LOCKED
 
 quietly() { # prints the output only when the command fails
-    "$@" >"$build/.log" 2>&1 || {
+    "$@" >"$build/.log" 2>&1 9>&- || {
         cat "$build/.log" >&2
         return 1
     }
 }
 
-[ -e "$build/build.ninja" ] || quietly meson setup "$build" "$@"
-ninja --quiet -C "$build"
+# Set up once, and anew when it is asked for with other options.
+options="${CC-} $*"
+if [ ! -e "$build/build.ninja" ]; then
+    quietly meson setup "$build" "$@"
+    echo "$options" >"$build/.options"
+elif [ "$(cat "$build/.options" 2>/dev/null)" != "$options" ]; then
+    quietly meson setup --wipe "$build" "$@"
+    echo "$options" >"$build/.options"
+fi
+quietly ninja -C "$build"
+if grep -q 'warning:' "$build/.log"; then cat "$build/.log" >&2; fi
+
 [ -n "$bin" ] || exit 0
 mkdir -p "$bin"
 for program in tailmac Host; do
-    [ -e "$build/$program" ] || continue
-    if ! cmp -s "$build/$program" "$bin/$program"; then
+    if [ -e "$build/$program" ] && ! cmp -s "$build/$program" "$bin/$program"; then
         cp "$build/$program" "$bin/.$program.new"
-        mv -f "$bin/.$program.new" "$bin/$program"
+        mv -f "$bin/.$program.new" "$bin/$program" # whoever runs the old one keeps it
     fi
 done
