@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -82,8 +83,8 @@ int file_copy(int src, int dst, bool *shared, file_progress *progress, void *arg
             return -1;
         done += (uint64_t)(stop - at);
         at = stop;
-        if (progress)
-            progress(arg, done, total > done ? total : done);
+        if (progress && progress(arg, done, total > done ? total : done, e) < 0)
+            return -1;
     }
     return more < 0 ? err_sys(e, "cannot copy") : 0;
 }
@@ -93,45 +94,75 @@ static bool is_zero(const char *p, size_t n)
     return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
 }
 
-// Writes the pages of one chunk that are not zero, neighbours together.
-static int write_nonzero(int dst, const char *chunk, size_t n, off_t at, struct err *e)
+static int write_at(int dst, const char *data, size_t n, off_t at, struct err *e)
 {
-    for (size_t i = 0; i < n;) {
-        size_t start = i;
-        while (i < n && !is_zero(chunk + i, n - i < PAGE ? n - i : PAGE))
-            i += PAGE;
-        size_t len = (i < n ? i : n) - start;
-        for (size_t w = 0; w < len;) {
-            ssize_t r = pwrite(dst, chunk + start + w, len - w, at + (off_t)(start + w));
-            if (r < 0 && errno != EINTR)
-                return err_sys(e, "cannot write memory");
-            w += r > 0 ? (size_t)r : 0;
-        }
-        i += PAGE;
+    for (size_t done = 0; done < n;) {
+        ssize_t w = pwrite(dst, data + done, n - done, at + (off_t)done);
+        if (w < 0 && errno != EINTR)
+            return err_sys(e, "cannot write memory");
+        done += w > 0 ? (size_t)w : 0;
     }
     return 0;
 }
 
-int file_copy_nonzero(int src, int dst, uint64_t size, struct err *e)
+// Writes the pages of one chunk that are not zero, neighbours together.
+static int write_nonzero(int dst, const char *chunk, size_t n, off_t at, XXH3_state_t *hash,
+                         struct err *e)
+{
+    for (size_t i = 0; i < n; i += PAGE) {
+        size_t start = i;
+        while (i < n && !is_zero(chunk + i, n - i < PAGE ? n - i : PAGE))
+            i += PAGE;
+        if (i == start)
+            continue;
+        size_t end = i < n ? i : n;
+        for (size_t page = start; page < end; page += PAGE) {
+            uint64_t number = (uint64_t)(at + (off_t)page) / PAGE;
+            XXH3_64bits_update(hash, &number, sizeof number);
+            XXH3_64bits_update(hash, chunk + page, end - page < PAGE ? end - page : PAGE);
+        }
+        if (write_at(dst, chunk + start, end - start, at + (off_t)start, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int copy_pages(int src, int dst, off_t at, off_t end, char *chunk, XXH3_state_t *hash,
+                      struct err *e)
+{
+    while (at < end) {
+        size_t want = end - at < CHUNK ? (size_t)(end - at) : CHUNK;
+        ssize_t got = pread(src, chunk, want, at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return err_sys(e, "cannot read memory");
+        if (write_nonzero(dst, chunk, (size_t)got, at, hash, e) < 0)
+            return -1;
+        at += got;
+    }
+    return 0;
+}
+
+int file_copy_nonzero(int src, int dst, uint64_t size, uint64_t *digest, struct err *e)
 {
     AUTO_FREE char *chunk = xcalloc(1, CHUNK);
+    if (ftruncate(dst, (off_t)size) < 0)
+        return err_sys(e, "cannot set the size of memory");
+    XXH3_state_t *hash = XXH3_createState();
+    XXH3_64bits_reset(hash);
     off_t at = 0;
     off_t end = 0;
     int more;
-    if (ftruncate(dst, (off_t)size) < 0)
-        return err_sys(e, "cannot set the size of memory");
     while ((more = next_data(src, &at, &end, (off_t)size)) > 0) {
-        while (at < end) {
-            size_t want = end - at < CHUNK ? (size_t)(end - at) : CHUNK;
-            ssize_t got = pread(src, chunk, want, at);
-            if (got < 0 && errno == EINTR)
-                continue;
-            if (got <= 0)
-                return err_sys(e, "cannot read memory");
-            if (write_nonzero(dst, chunk, (size_t)got, at, e) < 0)
-                return -1;
-            at += got;
-        }
+        at -= at % PAGE; // some file systems have holes at other places than pages
+        if (copy_pages(src, dst, at, end, chunk, hash, e) < 0)
+            break;
+        at = end + (PAGE - end % PAGE) % PAGE;
     }
-    return more < 0 ? err_sys(e, "cannot read memory") : 0;
+    *digest = XXH3_64bits_digest(hash);
+    XXH3_freeState(hash);
+    if (more < 0)
+        return err_sys(e, "cannot read memory");
+    return more > 0 ? -1 : 0;
 }

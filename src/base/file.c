@@ -21,7 +21,7 @@ int dir_open(int dirfd, const char *path, struct err *e)
 int dir_make(const char *path, mode_t mode, struct err *e)
 {
     AUTO_FREE char *copy = xstrdup(path);
-    for (char *p = copy + 1;; p++) {
+    for (char *p = copy + (*copy == '/');; p++) {
         char was = *p;
         if (was != '/' && was != 0)
             continue;
@@ -36,9 +36,11 @@ int dir_make(const char *path, mode_t mode, struct err *e)
 
 static int remove_entries(int fd, struct err *e)
 {
-    AUTO_CLOSEDIR DIR *dir = fdopendir(dup(fd));
+    AUTO_CLOSE int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    AUTO_CLOSEDIR DIR *dir = own < 0 ? NULL : fdopendir(own);
     if (!dir)
         return err_sys(e, "cannot list a directory");
+    own = -1; // closedir() closes it
     for (struct dirent *entry; (entry = readdir(dir));) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
@@ -72,7 +74,7 @@ int dir_sync(int dirfd, struct err *e)
 
 char *file_read(int dirfd, const char *name, size_t limit, size_t *n, struct err *e)
 {
-    AUTO_CLOSE int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
+    AUTO_CLOSE int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // or a fifo waits
     struct stat st;
     if (fd < 0 || fstat(fd, &st) < 0) {
         err_sys(e, "cannot read %s", name);

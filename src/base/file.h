@@ -32,7 +32,8 @@ int file_write_atomic(int dirfd, const char *name, const void *data, size_t n, b
 // write(2) until all is written.
 int fd_write_all(int fd, const void *data, size_t n, struct err *e);
 
-typedef void file_progress(void *arg, uint64_t done, uint64_t total);
+// Told how far a long job is, in bytes; -1 with *e ends the job.
+typedef int file_progress(void *arg, uint64_t done, uint64_t total, struct err *e);
 
 // Copies the first `size` bytes of `src` to the empty file `dst`: by sharing blocks where the file
 // system can, else only the data between holes, inside the kernel. *shared (may be NULL) says
@@ -41,4 +42,6 @@ int file_copy(int src, int dst, bool *shared, file_progress *progress, void *arg
 
 // Copies what is not zero of the first `size` bytes of `src` into `dst`, which reads as zeros, and
 // sets the size of `dst`. For guest RAM: holes are skipped, and pages that hold only zeros too.
-int file_copy_nonzero(int src, int dst, uint64_t size, struct err *e);
+// *digest is of the pages that are not zero and where they are: the same for both files, whatever
+// holes they have.
+int file_copy_nonzero(int src, int dst, uint64_t size, uint64_t *digest, struct err *e);

@@ -23,9 +23,9 @@ int id_check(const char *id, struct err *e)
 {
     if (id_valid(id))
         return 0;
-    return err_set(e, ERR_USAGE,
-                   "id '%.80s' is not valid: 1 to 64 of A-Z a-z 0-9 . _ -, not starting with . or -",
-                   id);
+    return err_set(
+        e, ERR_USAGE,
+        "id '%.80s' is not valid: 1 to 64 of A-Z a-z 0-9 . _ -, not starting with . or -", id);
 }
 
 int mac_parse(const char *text, struct mac *out, struct err *e)
@@ -34,14 +34,14 @@ int mac_parse(const char *text, struct mac *out, struct err *e)
     struct mac mac;
     const char *p = text;
     for (int i = 0; i < 6; i++) {
-        if (i > 0 && *p++ != text[2])
+        if (i > 0 && ((*p != ':' && *p != '-') || *p++ != text[2]))
             goto bad;
         if (!isxdigit((unsigned char)p[0]) || !isxdigit((unsigned char)p[1]))
             goto bad;
         mac.octet[i] = (uint8_t)strtoul((char[]){p[0], p[1], 0}, NULL, 16);
         p += 2;
     }
-    if (*p || (text[2] != ':' && text[2] != '-'))
+    if (*p)
         goto bad;
     if (mac.octet[0] & 1 || memcmp(&mac, &zero, sizeof mac) == 0)
         return err_set(e, ERR_USAGE, "MAC address '%s' is not a unicast address", text);
@@ -84,7 +84,8 @@ int size_parse(const char *text, uint64_t *bytes, struct err *e)
         const char *unit = *rest ? strchr(units, toupper((unsigned char)*rest)) : NULL;
         double scale = unit ? ldexp(1, 10 * (int)(unit - units + 1)) : 1;
         rest += unit != NULL;
-        bool plain = *rest == 0 || strcasecmp(rest, "B") == 0 || (unit && strcasecmp(rest, "iB") == 0);
+        bool plain =
+            *rest == 0 || strcasecmp(rest, "B") == 0 || (unit && strcasecmp(rest, "iB") == 0);
         if (plain && number * scale < 0x1p63 && number * scale == floor(number * scale)) {
             *bytes = (uint64_t)(number * scale);
             return 0;
@@ -120,8 +121,21 @@ int number_parse(const char *text, const char *what, uint64_t min, uint64_t max,
     errno = 0;
     unsigned long long n = strtoull(text, &end, 10);
     if (!isdigit((unsigned char)text[0]) || *end || errno || n < min || n > max)
-        return err_set(e, ERR_USAGE, "%s '%.40s' is not a whole number from %llu to %llu", what, text,
-                       (unsigned long long)min, (unsigned long long)max);
+        return err_set(e, ERR_USAGE, "%s '%.40s' is not a whole number from %llu to %llu", what,
+                       text, (unsigned long long)min, (unsigned long long)max);
     *out = n;
+    return 0;
+}
+
+int socket_path_check(const char *path, struct err *e)
+{
+    if (path[0] != '/')
+        return err_set(e, ERR_USAGE, "socket path '%.120s' does not start with /", path);
+    for (const char *p = path; *p; p++)
+        if (iscntrl((unsigned char)*p))
+            return err_set(e, ERR_USAGE, "socket path '%.120s' has a control character", path);
+    if (strlen(path) > SOCKET_PATH_MAX)
+        return err_set(e, ERR_USAGE, "socket path '%.120s' is longer than %d bytes", path,
+                       SOCKET_PATH_MAX);
     return 0;
 }

@@ -22,7 +22,8 @@ void mac_format(const struct mac *mac, char out[static MAC_TEXT]);
 // A fresh random address that is locally administered and unicast.
 void mac_random(struct mac *out);
 
-// Bytes: "268435456", "512M", "8G", "1.5G"; K, M, G, T are powers of 1024, an "iB" or "B" may follow.
+// Bytes: "268435456", "512M", "8G", "1.5G"; K, M, G, T are powers of 1024, an "iB" or "B" may
+// follow.
 int size_parse(const char *text, uint64_t *bytes, struct err *e);
 
 // Seconds, or with a unit: "30", "1.5s", "250ms", "2m". At most a week.
@@ -31,3 +32,7 @@ int duration_parse(const char *text, int64_t *milliseconds, struct err *e);
 // A whole decimal number of [min, max]; `what` names it in the error.
 int number_parse(const char *text, const char *what, uint64_t min, uint64_t max, uint64_t *out,
                  struct err *e);
+
+// A unix socket's path: absolute, without control characters, short enough for both systems.
+enum { SOCKET_PATH_MAX = 103 }; // sun_path is 104 bytes on macOS with its NUL
+int socket_path_check(const char *path, struct err *e); // ERR_USAGE
