@@ -1,0 +1,211 @@
+/*
+ * tailmac-agent: the part of tailmac inside the guest. Serves Host over a virtio-serial port.
+ *
+ * The port needs care. While Host has its end closed, poll reports POLLHUP without end, so the
+ * port is then left out of poll for a growing while; SIGIO, which virtio sends when Host opens
+ * its end, cuts the wait short. When the device is not there (yet), it is looked for now and
+ * then.
+ */
+#include "agent/netlink.h"
+#include "agent/port.h"
+#include "agent/session.h"
+#include "agent/watch.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Milliseconds. */
+#define HUP_WAIT_MIN 2
+#define HUP_WAIT_MAX 200
+#define OPEN_WAIT_MIN 5
+#define OPEN_WAIT_MAX 500
+#define INFO_DELAY 20
+
+struct agent {
+    int port;           /* -1: none yet */
+    int events;         /* rtnetlink */
+    int64_t wait;       /* how long to leave the port alone next time */
+    int64_t retry_at;   /* leave the port alone until then */
+    int64_t info_at;    /* look at the NICs then; INT64_MAX: nothing has changed */
+    sigset_t wait_mask; /* signals blocked while waiting: SIGIO is not */
+    struct session session;
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+static void back_off(struct agent *a, int64_t min, int64_t max)
+{
+    a->wait = a->wait ? a->wait * 2 : min;
+    if (a->wait > max)
+        a->wait = max;
+    a->retry_at = now_ms() + a->wait;
+}
+
+static void port_lost(struct agent *a)
+{
+    close(a->port);
+    a->port = -1;
+    a->wait = 0;
+    session_reset(&a->session);
+}
+
+static void port_find(struct agent *a)
+{
+    a->port = port_open(WIRE_PORT_NAME);
+    if (a->port >= 0)
+        a->wait = a->retry_at = 0;
+    else
+        back_off(a, OPEN_WAIT_MIN, OPEN_WAIT_MAX);
+}
+
+static void port_write(struct agent *a)
+{
+    while (a->session.out_len) {
+        ssize_t n = write(a->port, a->session.out, a->session.out_len);
+
+        if (n <= 0)
+            return; /* full, or Host is away: poll tells */
+        session_sent(&a->session, (size_t)n);
+    }
+}
+
+/* Bytes read; 0 when Host is away; -1 with errno. */
+static ssize_t port_read(struct agent *a)
+{
+    size_t room;
+    void *to = wire_space(&a->session.in, &room);
+    ssize_t n = read(a->port, to, room);
+
+    if (n > 0) {
+        wire_added(&a->session.in, (size_t)n);
+        session_work(&a->session);
+        a->wait = 0;
+    }
+    return n;
+}
+
+static void port_ready(struct agent *a, short revents)
+{
+    ssize_t n = 1;
+
+    if (!session_is_full(&a->session))
+        n = port_read(a);
+    if (n < 0 && errno != EAGAIN && errno != EINTR) {
+        port_lost(a);
+        return;
+    }
+    port_write(a);
+    /* Requests already read may have waited for the room that writing made. */
+    session_work(&a->session);
+    /* Hung up and nothing left to read: virtio says POLLIN even so. */
+    if (n == 0 || (revents & POLLHUP && session_is_full(&a->session)))
+        back_off(a, HUP_WAIT_MIN, HUP_WAIT_MAX);
+}
+
+static void nics_ready(struct agent *a)
+{
+    netlink_events_drain(a->events);
+    if (a->info_at == INT64_MAX)
+        a->info_at = now_ms() + INFO_DELAY;
+}
+
+/* Does what is due and returns the milliseconds until something else will be, or -1. */
+static int64_t do_due(struct agent *a)
+{
+    int64_t now = now_ms();
+    int64_t next = INT64_MAX;
+
+    if (a->port < 0 && a->retry_at <= now)
+        port_find(a);
+    if (a->info_at <= now) {
+        a->info_at = INT64_MAX;
+        if (session_nics_changed(&a->session) != 0)
+            a->info_at = now + INFO_DELAY;
+        if (a->port >= 0)
+            port_write(a);
+    }
+    if (a->retry_at > now)
+        next = a->retry_at;
+    if (a->info_at < next)
+        next = a->info_at;
+    return next == INT64_MAX ? -1 : next - now;
+}
+
+static void wait_and_serve(struct agent *a)
+{
+    int64_t ms = do_due(a);
+    struct timespec limit = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    bool leave_port = a->port < 0 || a->retry_at > now_ms();
+    struct pollfd p[2] = {
+        {.fd = a->events, .events = POLLIN},
+        {.fd = leave_port ? -1 : a->port, .events = session_is_full(&a->session) ? 0 : POLLIN},
+    };
+
+    if (a->session.out_len)
+        p[1].events |= POLLOUT;
+    if (ppoll(p, 2, ms < 0 ? NULL : &limit, &a->wait_mask) < 0) {
+        /* SIGIO: something happened on the port. */
+        if (a->port >= 0)
+            a->retry_at = 0;
+        return;
+    }
+    if (p[0].revents)
+        nics_ready(a);
+    if (p[1].revents)
+        port_ready(a, p[1].revents);
+}
+
+static void on_sigio(int sig)
+{
+    (void)sig; /* only to interrupt ppoll */
+}
+
+static void set_up_signals(struct agent *a)
+{
+    struct sigaction act = {.sa_handler = on_sigio};
+    sigset_t block;
+
+    sigaction(SIGIO, &act, NULL);
+    sigemptyset(&block);
+    sigaddset(&block, SIGIO);
+    sigprocmask(SIG_BLOCK, &block, &a->wait_mask);
+    sigdelset(&a->wait_mask, SIGIO);
+}
+
+static int serve(void)
+{
+    static struct agent a = {.port = -1, .info_at = INT64_MAX};
+
+    a.events = netlink_events_open();
+    if (a.events < 0)
+        return -1;
+    session_init(&a.session);
+    set_up_signals(&a);
+    for (;;)
+        wait_and_serve(&a);
+}
+
+int main(int argc, char **argv)
+{
+    bool watch = argc == 2 && !strcmp(argv[1], "watch");
+
+    if (argc > 1 && !watch) {
+        fprintf(stderr, "usage: tailmac-agent [watch]\n");
+        return 2;
+    }
+    if ((watch ? watch_run() : serve()) != 0)
+        fprintf(stderr, "tailmac-agent: %m\n");
+    return 1;
+}

@@ -1,0 +1,155 @@
+/* MAC addresses: as text, and giving a NIC another one while it is in use. */
+#include "agent/mac.h"
+
+#include "agent/netlink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_addr.h>
+#include <linux/if_arp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+int mac_parse(const char *text, uint8_t out[6])
+{
+    if (strlen(text) != MAC_TEXT_SIZE - 1)
+        return -1;
+    for (int i = 0; i < 6; i++, text += 3) {
+        int hi = hex_digit(text[0]), lo = hex_digit(text[1]);
+
+        if (hi < 0 || lo < 0 || text[2] != (i < 5 ? ':' : '\0'))
+            return -1;
+        out[i] = (uint8_t)(hi << 4 | lo);
+    }
+    return 0;
+}
+
+char *mac_format(const uint8_t mac[6], char out[static MAC_TEXT_SIZE])
+{
+    snprintf(out, MAC_TEXT_SIZE, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
+             mac[4], mac[5]);
+    return out;
+}
+
+static int set_flags(int fd, const struct nic *nic, short clear, short set)
+{
+    struct ifreq r = {0};
+
+    memcpy(r.ifr_name, nic->name, sizeof r.ifr_name);
+    if (ioctl(fd, SIOCGIFFLAGS, &r) != 0)
+        return -1;
+    r.ifr_flags = (short)((r.ifr_flags & ~clear) | set);
+    return ioctl(fd, SIOCSIFFLAGS, &r);
+}
+
+static int set_mac(int fd, const struct nic *nic, const uint8_t to[6])
+{
+    struct ifreq r = {0};
+    int rc, saved;
+
+    memcpy(r.ifr_name, nic->name, sizeof r.ifr_name);
+    r.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+    memcpy(r.ifr_hwaddr.sa_data, to, 6);
+    if (ioctl(fd, SIOCSIFHWADDR, &r) == 0)
+        return 0;
+    /* virtio-net can do it while up. For a driver that cannot, routes are the price. */
+    if (errno != EBUSY || set_flags(fd, nic, IFF_UP, 0) != 0)
+        return -1;
+    rc = ioctl(fd, SIOCSIFHWADDR, &r);
+    saved = errno;
+    set_flags(fd, nic, 0, IFF_UP);
+    errno = saved;
+    return rc;
+}
+
+/* The second half of an IPv6 address made from a MAC (RFC 4291, appendix A). */
+static void eui64(const uint8_t mac[6], uint8_t out[8])
+{
+    const uint8_t id[8] = {mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]};
+
+    memcpy(out, id, sizeof id);
+}
+
+struct stale {
+    const struct nic *nic;
+    uint8_t id[8];
+};
+
+/* Looks at all addresses, not only nic's: one still being probed for duplicates counts. */
+static void delete_if_stale(const struct nlmsghdr *h, void *arg)
+{
+    const struct stale *stale = arg;
+    const struct ifaddrmsg *i = NLMSG_DATA(h);
+    const struct rtattr *a = netlink_attr(h, sizeof *i, IFA_ADDRESS, 16);
+    struct {
+        struct nlmsghdr h;
+        struct ifaddrmsg i;
+        struct rtattr a;
+        uint8_t addr[16];
+    } ask = {.h = {.nlmsg_len = sizeof ask, .nlmsg_type = RTM_DELADDR}};
+
+    if (h->nlmsg_type != RTM_NEWADDR || i->ifa_family != AF_INET6 || !a)
+        return;
+    if ((int)i->ifa_index != stale->nic->index ||
+        memcmp((const uint8_t *)RTA_DATA(a) + 8, stale->id, 8) != 0)
+        return;
+    ask.i = (struct ifaddrmsg){
+        .ifa_family = AF_INET6, .ifa_prefixlen = i->ifa_prefixlen, .ifa_index = i->ifa_index};
+    ask.a = (struct rtattr){.rta_len = RTA_LENGTH(16), .rta_type = IFA_LOCAL};
+    memcpy(ask.addr, RTA_DATA(a), 16);
+    netlink_request(&ask.h);
+}
+
+/*
+ * The kernel makes a link-local address when the interface comes up, and never again: copies of
+ * one VM would all keep the first one's. Setting the way addresses are made to "none" and back
+ * makes it think anew; its router solicitation follows by itself.
+ */
+static void renew_ipv6(const struct nic *nic)
+{
+    struct stale stale = {.nic = nic};
+    char path[64 + IFNAMSIZ], mode = '0';
+    int fd;
+
+    eui64(nic->mac, stale.id);
+    netlink_dump(RTM_GETADDR, delete_if_stale, &stale);
+    snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/addr_gen_mode", nic->name);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return; /* no IPv6 */
+    /* Any other mode does not look at the MAC, and is somebody's wish. */
+    if (pread(fd, &mode, 1, 0) == 1 && mode == '0' && pwrite(fd, "1", 1, 0) == 1 &&
+        pwrite(fd, "0", 1, 0) != 1)
+        fprintf(stderr, "tailmac-agent: %s: no IPv6 link-local address: %m\n", nic->name);
+    close(fd);
+}
+
+int mac_change(const struct nic *nic, const uint8_t to[6])
+{
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int rc, saved;
+
+    if (fd < 0)
+        return -1;
+    rc = set_mac(fd, nic, to);
+    saved = errno;
+    close(fd);
+    if (rc == 0)
+        renew_ipv6(nic);
+    errno = saved;
+    return rc;
+}
