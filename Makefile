@@ -45,8 +45,8 @@ demo: packages build image ## show what it does, in a few minutes
 test: packages build image ## everything that is checked; ends with the count
 	@JOBS='$(JOBS)' PYTEST_ARGS='$(PYTEST_ARGS)' '$(PYTHON)' scripts/run-tests.py lint unit fuzz golden e2e
 
-lint: ## format, static analysis, function lengths, import directions
-	@JOBS='$(JOBS)' '$(PYTHON)' scripts/run-tests.py lint
+lint: build ## format, static analysis, function lengths, import directions
+	@JOBS='$(JOBS)' BUILD='$(BUILD)' scripts/lint.sh
 
 golden: build ## expected outputs; UPDATE=1 rewrites them
 	@scripts/golden.py $(if $(UPDATE),--update)

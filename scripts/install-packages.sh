@@ -9,7 +9,7 @@ apt_packages() {
 # the build
 gcc libc6-dev make meson ninja-build pkg-config
 # libraries: event loop, JSON, options, archives, downloads, digests
-libevent-dev libjansson-dev libpopt-dev libarchive-dev libcurl4-openssl-dev libssl-dev
+libevent-dev libjansson-dev libxxhash-dev libpopt-dev libarchive-dev libcurl4-openssl-dev libssl-dev
 # running guests: the engines, qemu-img, firmware for arm64
 qemu-system-x86 qemu-system-arm qemu-utils qemu-efi-aarch64
 # guest images: unpacking Debian packages, cpio and zstd archives, ext4, kernel modules, arm64 agent
