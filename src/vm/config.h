@@ -1,4 +1,5 @@
-// config.json: what a VM is made of. Plain JSON, written and read by people too (tailmac-config(5)).
+// config.json: what a VM is made of. Plain JSON, written and read by people too
+// (tailmac-config(5)).
 //
 // One table in config.c names every key with its type, default, range and the command-line option
 // that sets it; the file parser and the option parser fill the same struct through it.
@@ -12,8 +13,8 @@
 #include "base/parse.h"
 
 struct vm_config {
-    char *vm_id;         // vmID
-    char *server_socket; // serverSocket: the virtual network's datagram socket
+    char *vm_id;          // vmID
+    char *server_socket;  // serverSocket: the virtual network's datagram socket
     uint64_t memory_size; // memorySize, bytes
     struct mac mac;       // the socket NIC
     struct mac ethermac;  // the NAT NIC
@@ -39,21 +40,39 @@ struct config_option {
     const char *key;
     const char *arg; // what its value is called in help
     const char *help;
+    const char *choices; // "a|b", for completion; NULL: anything
 };
+enum { CONFIG_OPTIONS_MAX = 16 };
 extern const struct config_option config_options[]; // ends with option NULL
 
 void config_init(struct vm_config *c, const char *id); // defaults
 void config_free(struct vm_config *c);
 
-// Fills *c (initialised by this call) from JSON text; `id` is the directory's name and wins over
-// vmID (*warning, freed by the caller, says so; NULL when there is nothing to say). An unknown key is
-// kept; a bad value is ERR_FAILED with key, value and what is allowed, a syntax error one with line
-// and column.
+// Fills *c (initialised by this call, empty after a failure) from JSON text; `id` is the
+// directory's name and wins over vmID (*warning, freed by the caller, says so; NULL when there is
+// nothing to say). An unknown key is kept; a bad value is ERR_FAILED with key, value and what is
+// allowed, a syntax error one with line and column.
 int config_parse(const char *text, const char *id, struct vm_config *c, char **warning,
                  struct err *e);
 
-// Sets one key as an option does, from text. ERR_USAGE names the option, value, what is allowed.
-int config_set(struct vm_config *c, const char *key, const char *text, struct err *e);
+// Whether the document (or config_set()) names this key; when not, its value is a default.
+bool config_has(const struct vm_config *c, const char *key);
 
-// The whole document, unknown keys included; the caller owns the reference.
+// Sets one key as an option does, from text; empty text unsets a key that has no default. ERR_USAGE
+// names `who` ("--mem", or the key when NULL), the value and what is allowed; then nothing changed.
+int config_set(struct vm_config *c, const char *who, const char *key, const char *text,
+               struct err *e);
+
+// What must hold between keys; config_parse() has asked it, config_set() has not. ERR_USAGE.
+int config_check(const struct vm_config *c, struct err *e);
+
+// The same VM under another id.
+void config_copy(const struct vm_config *from, const char *id, struct vm_config *to);
+
+// Makes every default a value of the document, so that a later default does not change this VM.
+void config_settle(struct vm_config *c);
+
+// The whole document, defaults and unknown keys included; the caller owns the reference.
 json_t *config_to_json(const struct vm_config *c);
+// What the file holds: the keys it had, those that differ from the defaults, and unknown ones.
+json_t *config_to_file(const struct vm_config *c);

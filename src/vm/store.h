@@ -23,12 +23,13 @@
 
 struct store {
     char *path;    // absolute
-    int fd;
+    int fd;        // the directory
     char *runtime; // directory of this bundle's run-time files, absolute, mode 0700
 };
 
 // Opens the bundle at `home`, or $TAILMAC_HOME, or ~/VM.bundle, making it where it does not exist.
-// Its run-time directory is $XDG_RUNTIME_DIR/tailmac or /tmp/tailmac-<uid>; for a bundle that is not
+// Its run-time directory is $XDG_RUNTIME_DIR/tailmac or /tmp/tailmac-<uid>; for a bundle that is
+// not
 // ~/VM.bundle a subdirectory of that, named by a hash of the bundle's path, so that two bundles may
 // each have a VM of one name. A /tmp directory that another user owns is refused.
 int store_open(struct store *s, const char *home, struct err *e);
@@ -48,19 +49,26 @@ struct vm {
 };
 
 // ERR_USAGE: not an id; ERR_NO_VM; ERR_BUSY: in use (running or being changed), which the message
-// says. Warnings of the configuration are printed on standard error once.
+// says. Warnings of the configuration are printed on standard error once. Keys that the file does
+// not name and the directory tells (kernel, initrd, diskFormat) are filled in; config_has() still
+// says no for them.
 int vm_open(const struct store *s, const char *id, enum lock_kind lock, struct vm *vm,
             struct err *e);
-void vm_close(struct vm *vm);
+// The same without reading config.json (vm->config has the defaults): to delete a broken VM.
+int vm_open_unread(const struct store *s, const char *id, enum lock_kind lock, struct vm *vm,
+                   struct err *e);
+void vm_close(struct vm *vm); // a vm that is closed or all zeros is left alone
+bool vm_has_file(const struct vm *vm, const char *name); // anything of that name in its directory
 int vm_write_config(struct vm *vm, struct err *e); // atomic, durable
+int config_write(int dirfd, const struct vm_config *c, struct err *e); // the same, into a directory
 
 // A new VM is filled in a hidden directory and appears whole, or not at all.
-//   new_vm_begin → fill draft->fd → new_vm_publish; new_vm_abandon removes what was made (safe, and a
-//   no-op, after publish). What a killed process left is removed by the next store_sweep().
+//   new_vm_begin → fill draft->fd → new_vm_publish; new_vm_abandon removes what was made (safe, and
+//   a no-op, after publish). What a killed process left is removed by the next store_sweep().
 struct new_vm {
     const struct store *store;
     char *id;
-    char name[80]; // the hidden directory's
+    char *name; // the hidden directory's
     int fd;
     int lock_fd;
 };
@@ -79,10 +87,8 @@ int vm_delete(struct vm *vm, struct err *e);
 // `suffix` is one of the RUNTIME_ names.
 #define RUNTIME_CONTROL ".ctl"
 #define RUNTIME_CONSOLE ".console"
+#define RUNTIME_VSOCK ".vsock"
 int runtime_path(const struct store *s, const char *id, const char *suffix, char **out,
                  struct err *e);
 // Unlinks every run-time file of a VM that does not run (the caller holds its lock).
 void runtime_remove(const struct store *s, const char *id);
-
-enum { SOCKET_PATH_MAX = 103 }; // sun_path is 104 bytes on macOS with its NUL
-int socket_path_check(const char *path, struct err *e); // ERR_USAGE: too long, empty or relative

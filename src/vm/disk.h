@@ -1,0 +1,27 @@
+// Disk images: what format, how big, and making them bigger.
+#pragma once
+
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define DISK_SIZE_MIN (1ULL << 20)
+#define DISK_SIZE_MAX (16ULL << 40) // ext4's largest file
+
+struct disk_info {
+    const char *format; // "raw" or "qcow2"
+    uint64_t size;      // what the guest sees, bytes
+};
+
+// Recognises the image in `fd` by its content. ERR_FAILED for what a VM must not have as its own
+// disk: another format, an encrypted image, and a qcow2 that names another file (a backing or data
+// file: it would not survive a copy, and an image from outside could name any file of this host).
+int disk_probe(int fd, struct disk_info *out, struct err *e);
+int disk_probe_at(int dirfd, const char *name, struct disk_info *out, struct err *e);
+
+// Makes a blank sparse raw disk; the name must be free.
+int disk_make(int dirfd, const char *name, uint64_t size, struct err *e);
+
+// Makes a disk bigger; ERR_USAGE when it is bigger than that already, ERR_HOST_CANNOT without
+// qemu-img (qcow2 only).
+int disk_grow(int dirfd, const char *name, uint64_t size, struct err *e);
