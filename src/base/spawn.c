@@ -18,9 +18,9 @@ static void install_stdio(const struct spawn *s)
 {
     const int from[3] = {s->in, s->out, s->err};
     int moved[3];
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int i = 0; i < 3; i++) // first out of the way of 0..2
-        moved[i] = from[i] < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC)
-                               : fcntl(from[i], F_DUPFD_CLOEXEC, 3);
+        moved[i] = fcntl(from[i] < 0 ? null : from[i], F_DUPFD_CLOEXEC, 3);
     for (int i = 0; i < 3; i++)
         dup2(moved[i], i);
 }
@@ -44,7 +44,8 @@ __attribute__((noreturn)) static void child(const struct spawn *s, pid_t parent,
         fcntl(s->keep[i], F_SETFD, 0);
     install_stdio(s);
     reset_signals();
-    execvp(s->argv[0], s->argv);
+    if (s->cwd_fd < 0 || fchdir(s->cwd_fd) == 0)
+        execvp(s->argv[0], s->argv);
     int why = errno;
     if (write(report, &why, sizeof why) < 0)
         _exit(126);

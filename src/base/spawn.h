@@ -11,6 +11,7 @@ struct spawn {
     int in, out, err;     // become 0, 1, 2; -1 is /dev/null
     const int *keep;      // inherited under their own numbers
     int keep_count;
+    int cwd_fd;           // directory to work in; -1: the caller's
     bool die_with_parent; // SIGKILL when this process ends, where the kernel can (os.h)
     bool new_session;     // detached from terminal and process group
 };

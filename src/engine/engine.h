@@ -1,0 +1,101 @@
+// What any hypervisor must do for Host. Host includes this and nothing of QEMU's or Apple's.
+//
+// An engine runs as a child process and works asynchronously in Host's event loop: a call returns at
+// once, its `done` is called from the loop exactly once, with NULL or why it failed. When the engine
+// ends, every open call is answered with an error first, then ENGINE_EXITED comes.
+#pragma once
+
+#include <event2/event.h>
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/parse.h"
+#include "vm/config.h"
+
+enum { ENGINE_NICS_MAX = 2 };
+
+enum engine_event {
+    ENGINE_RUNNING,  // the guest executes
+    ENGINE_PAUSED,   // it does not
+    ENGINE_IO_ERROR, // it stands still because its disk failed; `detail` says how
+    ENGINE_PANICKED, // its kernel said so
+    ENGINE_RESET,    // it rebooted
+    ENGINE_SHUTDOWN, // it powered off; ENGINE_EXITED follows
+    ENGINE_EXITED,   // the process ended; `detail` is its exit status and last words
+};
+
+enum nic_role { NIC_SOCKET, NIC_NAT };
+
+struct engine_nic {
+    enum nic_role role;
+    struct mac mac; // what the configuration asks for
+    int socket_fd;  // NIC_SOCKET: Host's datagram socket; the engine duplicates it
+};
+
+// A saved state to start from: what engine_ops.save wrote, and the document it returned.
+struct engine_saved {
+    int dir_fd;
+    const json_t *engine;
+};
+
+// What to start; borrowed during the call only.
+struct engine_spec {
+    const struct vm_config *config;
+    const char *dir;          // the VM's directory, absolute
+    int dir_fd;
+    const char *runtime;      // directory for what this boot of the host may remember
+    int lock_fd;              // inherited: the VM's lock ends with the last of both
+    int console_fd;           // the guest's serial console
+    int agent_fd;             // the agent's channel
+    struct engine_nic nics[ENGINE_NICS_MAX];
+    int nic_count;
+    const struct engine_saved *saved; // NULL: a cold boot
+};
+
+struct engine_callbacks {
+    void (*event)(void *arg, enum engine_event what, const char *detail);
+    void (*log)(void *arg, const char *text, size_t n); // what the process wrote
+    void *arg;
+};
+
+typedef void engine_done(void *arg, const struct err *why);
+typedef void engine_saved_done(void *arg, json_t *engine, const struct err *why); // owns engine
+
+struct engine;
+
+struct engine_ops {
+    const char *name;
+
+    // Starts the process. `done` is called when the guest is loaded and paused.
+    struct engine *(*start)(struct event_base *base, const struct engine_spec *spec,
+                            const struct engine_callbacks *callbacks, engine_done *done, void *arg,
+                            struct err *e);
+    void (*resume)(struct engine *en, engine_done *done, void *arg);
+    void (*pause)(struct engine *en, engine_done *done, void *arg);
+
+    // Writes the state of the paused guest into dir_fd (synced when `sync`) and says what must be
+    // the same to restore it. Afterwards the guest stays paused: quit, or resume when the save is
+    // not wanted after all.
+    void (*save)(struct engine *en, int dir_fd, bool sync, engine_saved_done *done, void *arg);
+
+    // The cable of a NIC, as the guest sees it.
+    void (*nic_link)(struct engine *en, int nic, bool up, engine_done *done, void *arg);
+    // Lets a NIC use another socket, unseen by the guest; drops what the old one had queued.
+    void (*nic_socket)(struct engine *en, int nic, int fd, engine_done *done, void *arg);
+    // Unplugs a NIC and plugs it again with `mac`: for a guest without an agent.
+    void (*nic_replug)(struct engine *en, int nic, const struct mac *mac, engine_done *done,
+                       void *arg);
+
+    void (*power_button)(struct engine *en, engine_done *done, void *arg);
+    void (*quit)(struct engine *en); // ends the process without saving; ENGINE_EXITED follows
+
+    // {"name","version","machine","cpu","accelerator","why",…}; known once started.
+    json_t *(*describe)(const struct engine *en);
+    int (*pid)(const struct engine *en);
+    int (*ssh_port)(const struct engine *en); // loopback port to the guest's port 22; 0: none
+    void (*free)(struct engine *en);          // only after ENGINE_EXITED
+};
+
+// NULL with ERR_HOST_CANNOT for an engine that this build does not have.
+const struct engine_ops *engine_find(const char *name, struct err *e);

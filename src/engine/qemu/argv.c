@@ -1,0 +1,164 @@
+// How QEMU is told what to be. Ids and PCI addresses are pinned: saved device state goes by path.
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "base/os.h"
+#include "engine/qemu/internal.h"
+#include "vm/store.h"
+
+// An option whose value is a JSON object: no comma in a value can become another option.
+static void add_json(struct argv *a, const char *option, json_t *value)
+{
+    AUTO_FREE char *text = json_dumps(value, JSON_COMPACT);
+    json_decref(value);
+    argv_add(a, "%s", option);
+    argv_add(a, "%s", text);
+}
+
+static void add_device(struct argv *a, const char *driver, const char *id, const char *address,
+                       json_t *more)
+{
+    json_t *device = json_pack("{s:s, s:s, s:s, s:s}", "driver", driver, "id", id, "bus", "pcie.0",
+                               "addr", address);
+    if (more) {
+        json_object_update(device, more);
+        json_decref(more);
+    }
+    add_json(a, "-device", device);
+}
+
+static void add_machine(struct argv *a, const struct engine *en, const struct engine_spec *spec)
+{
+    char ram[64];
+    os_fd_path(en->ram_fd, ram, sizeof ram);
+    argv_add(a, "-machine");
+    argv_add(a, "%s%s,memory-backend=ram", en->machine.type, en->machine.options);
+    argv_add(a, "-accel");
+    argv_add(a, "%s", accel_name(en->accel.accel));
+    argv_add(a, "-cpu");
+    argv_add(a, "%s", en->machine.cpu);
+    argv_add(a, "-smp");
+    argv_add(a, "%llu", (unsigned long long)spec->config->cpus);
+    argv_add(a, "-m");
+    argv_add(a, "%lluM", (unsigned long long)(en->ram_size >> 20));
+    add_json(a, "-object",
+             json_pack("{s:s, s:s, s:I, s:s, s:b}", "qom-type", "memory-backend-file", "id", "ram",
+                       "size", (json_int_t)en->ram_size, "mem-path", ram, "share", 1));
+}
+
+static void add_boot(struct argv *a, const struct vm_config *c)
+{
+    if (!c->kernel)
+        return;
+    argv_add(a, "-kernel");
+    argv_add(a, "%s", c->kernel);
+    if (c->initrd) {
+        argv_add(a, "-initrd");
+        argv_add(a, "%s", c->initrd);
+    }
+    if (c->cmdline) {
+        argv_add(a, "-append");
+        argv_add(a, "%s", c->cmdline);
+    }
+}
+
+static void add_socket_chardev(struct argv *a, const char *id, int fd)
+{
+    argv_add(a, "-chardev");
+    argv_add(a, "socket,id=%s,fd=%d", id, fd);
+}
+
+static void add_disk(struct argv *a, const struct vm_config *c)
+{
+    if (!c->disk_format)
+        return;
+    add_json(a, "-blockdev",
+             json_pack("{s:s, s:s, s:s, s:{s:s, s:s, s:s}}", "driver", c->disk_format, "node-name",
+                       "disk0", "discard", "unmap", "file", "driver", "file", "filename", VM_DISK,
+                       "discard", "unmap"));
+    add_device(a, "virtio-blk-pci", "blk0", "4.0", json_pack("{s:s}", "drive", "disk0"));
+}
+
+json_t *nic_backend_args(const struct engine_nic *nic, int index, const char *fd_name)
+{
+    AUTO_FREE char *id = xasprintf("nic%db", index);
+    if (nic->role == NIC_NAT)
+        // Port 0: the kernel picks a free one; QEMU is asked which (nat_ask_port).
+        return json_pack("{s:s, s:s, s:[{s:s}]}", "type", "user", "id", id, "hostfwd", "str",
+                         "tcp:127.0.0.1:0-:22");
+    return json_pack("{s:s, s:s, s:{s:s, s:s}}", "type", "dgram", "id", id, "local", "type", "fd",
+                     "str", fd_name);
+}
+
+// NIC and backend meet in a hub, so that the backend can be replaced under a live NIC.
+static void add_nic(struct argv *a, const struct engine_nic *nic, int i)
+{
+    AUTO_FREE char *fd = xasprintf("%d", nic->socket_fd);
+    AUTO_FREE char *backend = xasprintf("nic%db", i);
+    AUTO_FREE char *backend_port = xasprintf("nic%dp", i);
+    AUTO_FREE char *nic_port = xasprintf("nic%dh", i);
+    AUTO_FREE char *id = xasprintf("nic%d", i);
+    AUTO_FREE char *bus = xasprintf("rp%d", i);
+    char mac[MAC_TEXT];
+    mac_format(&nic->mac, mac);
+    add_json(a, "-netdev", nic_backend_args(nic, i, fd));
+    add_json(a, "-netdev", json_pack("{s:s, s:s, s:i, s:s}", "type", "hubport", "id", backend_port,
+                                     "hubid", i, "netdev", backend));
+    add_json(a, "-netdev",
+             json_pack("{s:s, s:s, s:i}", "type", "hubport", "id", nic_port, "hubid", i));
+    add_json(a, "-device",
+             json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "driver", "virtio-net-pci", "id", id,
+                       "netdev", nic_port, "mac", mac, "bus", bus, "romfile", ""));
+}
+
+// A root port for each NIC there could be: NICs are hot-plugged there.
+static void add_root_ports(struct argv *a)
+{
+    for (int i = 0; i < ENGINE_NICS_MAX; i++) {
+        AUTO_FREE char *id = xasprintf("rp%d", i);
+        AUTO_FREE char *address = xasprintf("%d.0", 2 + i);
+        add_device(a, "pcie-root-port", id, address,
+                   json_pack("{s:i, s:i}", "slot", 1 + i, "chassis", 1 + i));
+    }
+}
+
+void qemu_argv(const struct engine *en, const struct engine_spec *spec, int qmp_fd,
+               struct argv *out)
+{
+    argv_add(out, "%s", en->machine.binary);
+    static const char *const fixed[] = {
+        "-nodefaults", "-no-user-config", "-display", "none",
+        "-sandbox",    "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+        "-action",     "panic=pause",     "-S",
+    };
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+        argv_add(out, "%s", fixed[i]);
+    argv_add(out, "-name");
+    argv_add(out, "guest=%s", spec->config->vm_id);
+    add_machine(out, en, spec);
+    add_boot(out, spec->config);
+    add_socket_chardev(out, "qmp", qmp_fd);
+    argv_add(out, "-mon");
+    argv_add(out, "chardev=qmp,mode=control");
+    add_socket_chardev(out, "console", spec->console_fd);
+    argv_add(out, "-serial");
+    argv_add(out, "chardev:console");
+    add_root_ports(out);
+    add_disk(out, spec->config);
+    add_device(out, "virtio-serial-pci", "vs0", "5.0", NULL);
+    add_socket_chardev(out, "agent", spec->agent_fd);
+    add_json(out, "-device",
+             json_pack("{s:s, s:s, s:s, s:s}", "driver", "virtserialport", "id", "agent0",
+                       "chardev", "agent", "name", "org.tailmac.agent.0"));
+    add_device(out, "pvpanic-pci", "panic0", "6.0", NULL);
+    add_json(out, "-object", json_pack("{s:s, s:s}", "qom-type", "rng-builtin", "id", "rng"));
+    add_device(out, "virtio-rng-pci", "rng0", "7.0", json_pack("{s:s}", "rng", "rng"));
+    for (int i = 0; i < en->nic_count; i++)
+        add_nic(out, &en->nics[i], i);
+    if (spec->saved) {
+        argv_add(out, "-incoming");
+        argv_add(out, "defer");
+    }
+}

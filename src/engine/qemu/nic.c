@@ -1,0 +1,193 @@
+// NICs of a running QEMU: cable, backend, replacement, and the NAT's way in.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "engine/qemu/internal.h"
+
+static json_t *named(const char *key, const char *format, int index)
+{
+    AUTO_FREE char *text = xasprintf(format, index); // NOLINT: our own formats below
+    return json_pack("{s:s}", key, text);
+}
+
+void nic_link(struct engine *en, int nic, bool up, engine_done *done, void *arg)
+{
+    json_t *args = named("name", "nic%d", nic);
+    json_object_set_new(args, "up", json_boolean(up));
+    qmp_call(en->qmp, "set_link", args, -1, op_reply, op_new(en, done, arg));
+}
+
+// A backend goes with its hub port; one that is not there is no matter.
+static void remove_backend(struct engine *en, int i, qmp_reply *reply, void *arg)
+{
+    qmp_call(en->qmp, "netdev_del", named("id", "nic%dp", i), -1, NULL, NULL);
+    qmp_call(en->qmp, "netdev_del", named("id", "nic%db", i), -1, reply, arg);
+}
+
+static void add_backend(struct engine *en, int i, const char *fd_name, qmp_reply *reply, void *arg)
+{
+    AUTO_FREE char *port = xasprintf("nic%dp", i);
+    AUTO_FREE char *backend = xasprintf("nic%db", i);
+    qmp_call(en->qmp, "netdev_add", nic_backend_args(&en->nics[i], i, fd_name), -1, NULL, NULL);
+    qmp_call(en->qmp, "netdev_add",
+             json_pack("{s:s, s:s, s:i, s:s}", "type", "hubport", "id", port, "hubid", i, "netdev",
+                       backend),
+             -1, reply, arg); // fails when the line above did
+}
+
+void nic_socket(struct engine *en, int nic, int fd, engine_done *done, void *arg)
+{
+    en->nics[nic].socket_fd = fd;
+    remove_backend(en, nic, NULL, NULL);
+    qmp_call(en->qmp, "getfd", named("fdname", "nic%dfd", nic), fd, NULL, NULL);
+    AUTO_FREE char *name = xasprintf("nic%dfd", nic);
+    add_backend(en, nic, name, op_reply, op_new(en, done, arg));
+}
+
+static int last_nat(const struct engine *en)
+{
+    int last = -1;
+    for (int i = 0; i < en->nic_count; i++)
+        if (en->nics[i].role == NIC_NAT)
+            last = i;
+    return last;
+}
+
+void nat_detach(struct engine *en, qmp_reply *reply, void *arg)
+{
+    int last = last_nat(en);
+    if (last < 0) {
+        reply(arg, NULL, NULL);
+        return;
+    }
+    en->nat_detached = true;
+    for (int i = 0; i <= last; i++)
+        if (en->nics[i].role == NIC_NAT)
+            remove_backend(en, i, i == last ? reply : NULL, arg);
+}
+
+void nat_attach(struct engine *en, qmp_reply *reply, void *arg)
+{
+    int last = last_nat(en);
+    if (last < 0 || !en->nat_detached) {
+        reply(arg, NULL, NULL);
+        return;
+    }
+    en->nat_detached = false;
+    for (int i = 0; i <= last; i++)
+        if (en->nics[i].role == NIC_NAT)
+            add_backend(en, i, NULL, i == last ? reply : NULL, arg);
+}
+
+// "TCP[HOST_FORWARD]  13       127.0.0.1 41234       10.0.2.15    22     0     0": only the human
+// monitor tells which port was picked.
+static void on_usernet(void *arg, const json_t *result, const struct err *why)
+{
+    struct op *op = arg;
+    const char *line = json_string_value(result);
+    line = line ? strstr(line, "HOST_FORWARD]") : NULL;
+    int port = 0;
+    if (line && sscanf(line, "HOST_FORWARD] %*d %*15[0-9.] %d", &port) == 1)
+        op->en->ssh_port = port;
+    struct err e;
+    if (!why && port == 0) {
+        err_set(&e, ERR_FAILED, "QEMU: the port that leads to the guest's ssh is unknown");
+        why = &e;
+    }
+    op_end(op, why);
+}
+
+void nat_ask_port(struct engine *en, engine_done *done, void *arg)
+{
+    if (last_nat(en) < 0) {
+        done(arg, NULL);
+        return;
+    }
+    qmp_call(en->qmp, "human-monitor-command", json_pack("{s:s}", "command-line", "info usernet"),
+             -1, on_usernet, op_new(en, done, arg));
+}
+
+// A NIC is asked to go again and again: a request before the guest's ACPI is up is lost for ever
+// (on aarch64 one within 5 s of another is refused, which is no matter either).
+enum { REPLUG_RETRY_MS = 500, REPLUG_TRIES = 16 };
+
+struct replug {
+    struct op *op;
+    int nic;
+    int tries;
+    struct mac mac;
+    struct event *timer;
+};
+
+static void replug_end(struct engine *en, const struct err *why)
+{
+    struct replug *r = en->replug;
+    en->replug = NULL;
+    event_free(r->timer);
+    op_end(r->op, why);
+    free(r);
+}
+
+void replug_abort(struct engine *en, const struct err *why)
+{
+    if (en->replug)
+        replug_end(en, why);
+}
+
+static void on_plugged(void *arg, const json_t *result, const struct err *why)
+{
+    (void)result;
+    struct engine *en = arg;
+    if (en->replug)
+        replug_end(en, why);
+}
+
+void nic_deleted(struct engine *en, const char *device)
+{
+    struct replug *r = en->replug;
+    AUTO_FREE char *id = r ? xasprintf("nic%d", r->nic) : NULL;
+    if (!r || !device || strcmp(device, id) != 0)
+        return;
+    AUTO_FREE char *port = xasprintf("nic%dh", r->nic);
+    AUTO_FREE char *bus = xasprintf("rp%d", r->nic);
+    char mac[MAC_TEXT];
+    mac_format(&r->mac, mac);
+    event_del(r->timer);
+    qmp_call(en->qmp, "device_add",
+             json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "driver", "virtio-net-pci", "id", id,
+                       "netdev", port, "mac", mac, "bus", bus, "romfile", ""),
+             -1, on_plugged, en);
+}
+
+static void ask_to_go(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct engine *en = arg;
+    struct replug *r = en->replug;
+    if (r->tries++ == REPLUG_TRIES) {
+        struct err e;
+        err_set(&e, ERR_TIMEOUT, "the guest does not let go of its NIC");
+        replug_end(en, &e);
+        return;
+    }
+    qmp_call(en->qmp, "device_del", named("id", "nic%d", r->nic), -1, NULL, NULL);
+    event_add(r->timer, &(struct timeval){.tv_usec = REPLUG_RETRY_MS * 1000});
+}
+
+void nic_replug(struct engine *en, int nic, const struct mac *mac, engine_done *done, void *arg)
+{
+    struct err e;
+    if (en->replug) {
+        err_set(&e, ERR_BUSY, "a NIC is being replaced");
+        done(arg, &e);
+        return;
+    }
+    struct replug *r = en->replug = xcalloc(1, sizeof *r);
+    *r = (struct replug){.op = op_new(en, done, arg), .nic = nic, .mac = *mac};
+    r->timer = evtimer_new(en->base, ask_to_go, en);
+    ask_to_go(-1, 0, en);
+}

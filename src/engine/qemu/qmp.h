@@ -1,0 +1,27 @@
+// QMP: QEMU's control protocol over a socket pair (QEMU, docs/interop/qmp-spec.txt).
+#pragma once
+
+#include <event2/event.h>
+#include <jansson.h>
+
+#include "base/err.h"
+
+struct qmp;
+
+// Exactly one call per command: `result` (borrowed), or NULL and why.
+typedef void qmp_reply(void *arg, const json_t *result, const struct err *why);
+
+struct qmp_handlers {
+    void (*ready)(void *arg, const json_t *greeting); // capabilities are negotiated
+    void (*event)(void *arg, const char *name, const json_t *data);
+    void *arg;
+};
+
+// Takes the descriptor (non-blocking). When QEMU goes away open commands are answered with an error.
+struct qmp *qmp_new(struct event_base *base, int fd, const struct qmp_handlers *handlers);
+void qmp_free(struct qmp *q);
+
+// Sends a command; takes `args` (NULL: none). `fd` >= 0 travels along (SCM_RIGHTS, for getfd) and
+// stays the caller's. `reply` may be NULL where failing does not matter.
+void qmp_call(struct qmp *q, const char *command, json_t *args, int fd, qmp_reply *reply,
+              void *arg);

@@ -1,0 +1,121 @@
+// Whether the files beside a saved state are still what they were.
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/os.h"
+#include "vm/saved.h"
+#include "vm/store.h"
+
+static const char *const files[] = {VM_DISK, VM_KERNEL, VM_INITRD, VM_AUX};
+
+// The first bytes (a file system's superblock, a kernel's header) and blocks spread evenly.
+enum { SAMPLE_HEAD = 64 << 10, SAMPLE_BLOCK = 4096, SAMPLE_BLOCKS = 256 };
+
+static int sample(int fd, off_t size, uint64_t *out)
+{
+    size_t room = SAMPLE_HEAD + (size_t)SAMPLE_BLOCK * SAMPLE_BLOCKS;
+    AUTO_FREE char *bytes = xcalloc(1, room);
+    ssize_t head = pread(fd, bytes, SAMPLE_HEAD, 0);
+    if (head < 0)
+        return -1;
+    size_t n = (size_t)head;
+    for (int i = 0; i < SAMPLE_BLOCKS && size > SAMPLE_HEAD; i++) {
+        off_t at = size / SAMPLE_BLOCKS * i / SAMPLE_BLOCK * SAMPLE_BLOCK;
+        ssize_t got = pread(fd, bytes + n, SAMPLE_BLOCK, at);
+        if (got < 0)
+            return -1;
+        n += (size_t)got;
+    }
+    *out = hash_bytes(bytes, n);
+    return 0;
+}
+
+static long long nanoseconds(const struct stat *st)
+{
+#ifdef __APPLE__
+    return (long long)st->st_mtimespec.tv_sec * 1000000000 + st->st_mtimespec.tv_nsec;
+#else
+    return (long long)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+#endif
+}
+
+// {"size","mtime" (ns),"sample"} of one file; NULL with *absent where it does not exist.
+static json_t *facts_of(int vm_fd, const char *name, bool *absent, struct err *e)
+{
+    AUTO_CLOSE int fd = openat(vm_fd, name, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    uint64_t digest;
+    *absent = fd < 0 && errno == ENOENT;
+    if (*absent)
+        return NULL;
+    if (fd < 0 || fstat(fd, &st) < 0 || sample(fd, st.st_size, &digest) < 0) {
+        err_sys(e, "cannot read %s", name);
+        return NULL;
+    }
+    char text[20];
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)digest);
+    return json_pack("{s:I, s:I, s:s}", "size", (json_int_t)st.st_size, "mtime",
+                     (json_int_t)nanoseconds(&st), "sample", text);
+}
+
+json_t *saved_file_facts(int vm_fd, struct err *e)
+{
+    json_t *all = json_object();
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        bool absent;
+        json_t *one = facts_of(vm_fd, files[i], &absent, e);
+        if (!one && !absent) {
+            json_decref(all);
+            return NULL;
+        }
+        if (one)
+            json_object_set_new(all, files[i], one);
+    }
+    return all;
+}
+
+static bool same(const json_t *a, const json_t *b, const char *key)
+{
+    return json_equal(json_object_get(a, key), json_object_get(b, key));
+}
+
+static int check_file(int vm_fd, const char *name, const json_t *was, bool strict, struct err *e)
+{
+    bool absent;
+    json_t *is = facts_of(vm_fd, name, &absent, e);
+    if (!is && !absent)
+        return -1;
+    int result = 0;
+    if (absent && was)
+        result = err_set(e, ERR_FAILED, "%s is missing; the saved state belongs to it", name);
+    else if (is && !was)
+        result = err_set(e, ERR_FAILED, "%s was added after the state was saved", name);
+    else if (is && (!same(is, was, "size") || (!same(is, was, "mtime") &&
+                                               (strict || !same(is, was, "sample")))))
+        result = err_set(e, ERR_FAILED, "%s was changed after the state was saved", name);
+    json_decref(is);
+    return result;
+}
+
+int saved_check_files(int vm_fd, const json_t *manifest, enum saved_kind kind, struct err *e)
+{
+    bool strict = kind == SAVED_RETIRED;
+    char boot[64];
+    os_boot_id(boot, sizeof boot);
+    // A write whose time did not reach the disk before a power cut cannot be told from none.
+    if (strict && strcmp(boot, json_string_value(json_object_get(manifest, "boot"))) != 0)
+        return err_set(e, ERR_FAILED, "this host was restarted since");
+    const json_t *was = json_object_get(manifest, "files");
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (check_file(vm_fd, files[i], json_object_get(was, files[i]), strict, e) < 0)
+            return -1;
+    return 0;
+}
