@@ -1,7 +1,7 @@
 # The front door. `make help` lists what it does; the build itself is meson.build.
 SHELL := /bin/sh
 .DEFAULT_GOAL := all
-.PHONY: all help packages build demo test lint golden image bench soak install clean distclean
+.PHONY: all help packages build demo test lint golden soak image bench install clean distclean
 .NOTPARALLEL:
 
 BUILD ?= build
@@ -12,9 +12,7 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 FUZZ_SECONDS ?= 600
 PYTEST_ARGS ?=
 
-# The first python3 in PATH may be one that lacks pytest.
-PYTHON ?= $(shell for p in /usr/bin/python3 python3; do \
-	"$$p" -c 'import pytest' 2>/dev/null && echo "$$p" && exit; done; echo python3)
+export BUILD BIN JOBS PYTEST_ARGS
 
 # Homebrew keeps libraries that macOS also has out of the way.
 ifeq ($(shell uname -s),Darwin)
@@ -31,6 +29,7 @@ help: ## this list
 	@echo 'JOBS=N            how many tests run at once (default: one a processor)'
 	@echo 'PYTEST_ARGS=...   more arguments for the end-to-end tests'
 	@echo 'FUZZ_SECONDS=N    how long make soak gives each fuzz target (default: 600)'
+	@echo 'E2E_SECONDS=N     ends the end-to-end tests after that long (default: never)'
 	@echo 'DESTDIR= PREFIX=  where make install puts things (default: /usr/local)'
 
 packages: ## install what is missing on this machine
@@ -42,18 +41,19 @@ build:
 demo: packages build image ## show what it does, in a few minutes
 	@scripts/demo.sh
 
-test: packages build image ## everything that is checked; ends with the count
-	@JOBS='$(JOBS)' PYTEST_ARGS='$(PYTEST_ARGS)' '$(PYTHON)' scripts/run-tests.py lint unit fuzz golden e2e
+test: ## everything that is checked; ends with the count
+	@$(MAKE) --no-print-directory packages || { echo '0 passed, 1 failed'; exit 1; }
+	@scripts/run-tests.py build image lint unit fuzz golden e2e
 
 lint: build ## format, static analysis, function lengths, import directions
-	@JOBS='$(JOBS)' BUILD='$(BUILD)' scripts/lint.sh
+	@scripts/lint.sh
 
 golden: build ## expected outputs; UPDATE=1 rewrites them
 	@scripts/golden.py $(if $(UPDATE),--update)
 
 soak: packages build image ## the long forms: pytest --soak, and each fuzz target for FUZZ_SECONDS
-	@JOBS='$(JOBS)' FUZZ_SECONDS='$(FUZZ_SECONDS)' PYTEST_ARGS='--soak $(PYTEST_ARGS)' \
-		'$(PYTHON)' scripts/run-tests.py fuzz e2e
+	@FUZZ_SECONDS='$(FUZZ_SECONDS)' PYTEST_ARGS='--soak $(PYTEST_ARGS)' \
+		scripts/run-tests.py fuzz e2e
 
 image: ## guest images for the tests and the demo
 	@scripts/build-images.sh '$(BIN)/images'

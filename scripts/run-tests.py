@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Runs the named parts of the tests, shows what failed, and ends with the count alone on a line.
 
-    run-tests.py PART...      of lint, unit, fuzz, golden, e2e
+    run-tests.py PART...      of build, image, lint, unit, fuzz, golden, e2e
 
-From the environment: BUILD (build directory), JOBS, PYTEST_ARGS, FUZZ_SECONDS (search for new
+From the environment: BUILD and BIN (directories), JOBS, PYTEST_ARGS, FUZZ_SECONDS (search for new
 inputs that long, instead of only replaying the known ones), E2E_SECONDS (a limit for all of e2e).
 """
 
@@ -23,6 +23,7 @@ from shutil import which
 
 TOP = Path(__file__).resolve().parent.parent
 BUILD = os.environ.get("BUILD") or "build"
+BIN = os.environ.get("BIN") or "bin"
 JOBS = int(os.environ.get("JOBS") or os.cpu_count())
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS") or 0)
 SANITIZERS = {
@@ -84,14 +85,14 @@ def report(name, count, output=""):
     return count
 
 
+def prepare(name, argv, env=None):
+    """Makes what the tests need: an empty count, or the failure as one."""
+    code, output = run(argv, env)
+    return report(name, Counter(failed=1), output) if code else Counter()
+
+
 def build(directory, options, env=None):
-    """Brings a build directory up to date; None, or what went wrong as a count."""
-    code, output = run(["scripts/build.sh", directory, "--", *options], env)
-    return report(f"build {directory}", Counter(failed=1), output) if code else None
-
-
-def build_normal():
-    return build(f"{BUILD}-test", ["-Dwerror=true"])
+    return prepare(f"build {directory}", ["scripts/build.sh", directory, "--", *options], env)
 
 
 def build_sanitized():
@@ -133,22 +134,27 @@ def run_meson_tests(directory, suite):
     return report(f"{suite} ({directory})", total, shown)
 
 
+def part_build():
+    return prepare("build", ["scripts/build.sh", BUILD, BIN])
+
+
+def part_image():
+    return prepare("image", ["scripts/build-images.sh", f"{BIN}/images"])
+
+
 def part_lint():
     code, output = run(["scripts/lint.sh"], {"BUILD": BUILD, "JOBS": str(JOBS)})
     return report("lint", tap_count(output, code), output)
 
 
 def part_unit():
-    total = build_normal() or run_meson_tests(f"{BUILD}-test", "unit")
+    total = build(f"{BUILD}-test", ["-Dwerror=true"]) or run_meson_tests(f"{BUILD}-test", "unit")
     return total + (build_sanitized() or run_meson_tests(f"{BUILD}-asan", "unit"))
 
 
 def part_fuzz():
-    failed = build_sanitized()
-    if failed:
-        return failed
-    replayed = run_meson_tests(f"{BUILD}-asan", "fuzz")
-    return replayed + search() if FUZZ_SECONDS else replayed
+    total = build_sanitized() or run_meson_tests(f"{BUILD}-asan", "fuzz")
+    return total + search() if FUZZ_SECONDS else total
 
 
 def search():
@@ -179,13 +185,24 @@ def part_golden():
     return report("golden", tap_count(output, code), output)
 
 
+def can_import(python, module):
+    return run([python, "-c", f"import {module}"])[0] == 0
+
+
+def with_pytest():
+    """A Python that has pytest: the first in PATH may be one that has not."""
+    pythons = [p for p in ("/usr/bin/python3", which("python3"), sys.executable) if p and which(p)]
+    return next((p for p in pythons if can_import(p, "pytest")), sys.executable)
+
+
 def part_e2e():
     if not list(TOP.glob("tests/e2e/**/test_*.py")):
         return report("e2e", Counter())
     results = TOP / BUILD / "e2e.xml"
     results.unlink(missing_ok=True)
-    argv = [sys.executable, "-m", "pytest", "tests/e2e", "-q", f"--junitxml={results}"]
-    if subprocess.run([sys.executable, "-c", "import xdist"], stderr=subprocess.DEVNULL).returncode == 0:
+    python = with_pytest()
+    argv = [python, "-m", "pytest", "tests/e2e", "-q", f"--junitxml={results}"]
+    if can_import(python, "xdist"):
         argv += ["-n", str(JOBS)]
     argv += shlex.split(os.environ.get("PYTEST_ARGS", ""))
     limit = int(os.environ.get("E2E_SECONDS") or 0) or None
@@ -206,8 +223,8 @@ def junit_count(results, code):
 
 
 def main():
-    parts = {"lint": part_lint, "unit": part_unit, "fuzz": part_fuzz, "golden": part_golden,
-             "e2e": part_e2e}
+    parts = {name[len("part_"):]: part for name, part in globals().items()
+             if name.startswith("part_")}
     if not sys.argv[1:] or set(sys.argv[1:]) - set(parts):
         sys.exit(f"usage: run-tests.py {'|'.join(parts)} ...")
     total, started = Counter(), time.monotonic()
