@@ -33,8 +33,12 @@ elif [ "$(cat "$build/.options" 2>/dev/null)" != "$options" ]; then
     quietly meson setup --wipe "$build" "$@"
     echo "$options" >"$build/.options"
 fi
-quietly ninja -C "$build"
-if grep -q 'warning:' "$build/.log"; then cat "$build/.log" >&2; fi
+status=0
+ninja --quiet -k 0 -C "$build" >"$build/.log" 2>&1 9>&- || status=$?
+if [ $status -ne 0 ] || grep -q 'warning:' "$build/.log"; then
+    grep -v '^\(cc\|gcc\|clang\) -' "$build/.log" >&2 || : # the command lines say little
+fi
+[ $status -eq 0 ] || exit $status
 
 [ -n "$bin" ] || exit 0
 mkdir -p "$bin"

@@ -153,8 +153,11 @@ def part_unit():
 
 
 def part_fuzz():
-    total = build_sanitized() or run_meson_tests(f"{BUILD}-asan", "fuzz")
-    return total + search() if FUZZ_SECONDS else total
+    failed = build_sanitized()
+    if failed:
+        return failed
+    replayed = run_meson_tests(f"{BUILD}-asan", "fuzz")
+    return replayed + search() if FUZZ_SECONDS else replayed
 
 
 def search():
