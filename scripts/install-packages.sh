@@ -8,14 +8,14 @@ apt_packages() {
     cat <<'END'
 # the build
 gcc libc6-dev make meson ninja-build pkg-config
-# libraries: event loop, JSON, options, archives, downloads, digests
-libevent-dev libjansson-dev libxxhash-dev libpopt-dev libarchive-dev libcurl4-openssl-dev libssl-dev
+# libraries: event loop, JSON, options, archives, downloads, digests, sums of disks
+libevent-dev libjansson-dev libpopt-dev libarchive-dev libcurl4-openssl-dev libssl-dev libxxhash-dev
 # running guests: the engines, qemu-img, firmware for arm64
 qemu-system-x86 qemu-system-arm qemu-utils qemu-efi-aarch64
 # guest images: unpacking Debian packages, cpio and zstd archives, ext4, kernel modules, arm64 agent
 dpkg-dev cpio zstd e2fsprogs kmod gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-# unit tests, sanitizers and fuzzing
-libcmocka-dev clang libclang-rt-dev
+# unit tests, sanitizers (llvm: names in their reports) and fuzzing
+libcmocka-dev clang libclang-rt-dev llvm
 # lint
 clang-format clang-tidy cppcheck shellcheck git
 # end-to-end tests
@@ -28,7 +28,7 @@ brew_packages() {
 # the build
 meson ninja pkg-config
 # libraries
-libevent jansson popt libarchive curl openssl@3
+libevent jansson popt libarchive curl openssl@3 xxhash
 # running guests
 qemu
 # guest images
