@@ -204,7 +204,7 @@ def part_e2e():
     results = TOP / BUILD / "e2e.xml"
     results.unlink(missing_ok=True)
     python = with_pytest()
-    argv = [python, "-m", "pytest", "tests/e2e", "-q", f"--junitxml={results}"]
+    argv = [python, "-m", "pytest", "tests/e2e", "-q", "-rs", f"--junitxml={results}"]
     if can_import(python, "xdist"):
         argv += ["-n", str(JOBS)]
     argv += shlex.split(os.environ.get("PYTEST_ARGS", ""))
