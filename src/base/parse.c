@@ -82,12 +82,13 @@ int size_parse(const char *text, uint64_t *bytes, struct err *e)
     const char *rest;
     if (leading_number(text, &number, &rest) == 0) {
         const char *unit = *rest ? strchr(units, toupper((unsigned char)*rest)) : NULL;
-        double scale = unit ? ldexp(1, 10 * (int)(unit - units + 1)) : 1;
+        double scale = unit ? (double)(1ULL << 10 * (unit - units + 1)) : 1;
         rest += unit != NULL;
         bool plain =
             *rest == 0 || strcasecmp(rest, "B") == 0 || (unit && strcasecmp(rest, "iB") == 0);
-        if (plain && number * scale < 0x1p63 && number * scale == floor(number * scale)) {
-            *bytes = (uint64_t)(number * scale);
+        double n = number * scale;
+        if (plain && n < 0x1p63 && n == (double)(uint64_t)n) {
+            *bytes = (uint64_t)n;
             return 0;
         }
     }
@@ -106,7 +107,8 @@ int duration_parse(const char *text, int64_t *milliseconds, struct err *e)
     if (leading_number(text, &number, &rest) == 0)
         for (size_t i = 0; i < sizeof units / sizeof *units; i++)
             if (strcmp(rest, units[i].unit) == 0 && number * units[i].ms <= week) {
-                *milliseconds = (int64_t)ceil(number * units[i].ms);
+                *milliseconds = (int64_t)(number * units[i].ms);
+                *milliseconds += (double)*milliseconds < number * units[i].ms; // rounded up
                 return 0;
             }
     return err_set(e, ERR_USAGE,
@@ -138,4 +140,13 @@ int socket_path_check(const char *path, struct err *e)
         return err_set(e, ERR_USAGE, "socket path '%.120s' is longer than %d bytes", path,
                        SOCKET_PATH_MAX);
     return 0;
+}
+
+bool choice_valid(const char *choices, const char *text)
+{
+    size_t n = strlen(text);
+    for (const char *p = choices; *p; p += strcspn(p, "|"), p += *p == '|')
+        if (n > 0 && strcspn(p, "|") == n && strncmp(p, text, n) == 0)
+            return true;
+    return false;
 }

@@ -36,3 +36,6 @@ int number_parse(const char *text, const char *what, uint64_t min, uint64_t max,
 // A unix socket's path: absolute, without control characters, short enough for both systems.
 enum { SOCKET_PATH_MAX = 103 }; // sun_path is 104 bytes on macOS with its NUL
 int socket_path_check(const char *path, struct err *e); // ERR_USAGE
+
+// Whether `text` is one of "a|b|c".
+bool choice_valid(const char *choices, const char *text);

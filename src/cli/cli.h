@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "vm/config.h"
 #include "vm/store.h"
 
 enum opt_kind {
@@ -18,21 +19,29 @@ enum opt_kind {
 struct opt {
     const char *name; // long option; works after a single dash too
     enum opt_kind kind;
-    size_t offset;       // into the command's argument struct
-    const char *arg;     // what its value is called in help; NULL for a flag
+    size_t offset;   // into the command's argument struct
+    const char *arg; // what its value is called in help; NULL for a flag
     const char *help;
     const char *choices; // "running|ready", for completion and for checking; NULL: anything
+    char letter;         // works as -q too; 0: none
 };
 
 struct cli {
-    const char *home;    // --home
-    bool json;           // --format json
-    bool verbose;        // -v
-    struct store store;  // open before a command runs
-    const char *id;      // --id or the first plain argument, checked; NULL where the command has none
-    int argc;            // plain arguments after the id
-    const char **argv;
-    int exit_code;       // what to exit with on success, usually 0
+    const char *home;   // --home
+    const char *format; // --format, as given
+    bool json;          // --format json
+    bool verbose;       // -v
+    bool help;          // --help
+    bool version;       // --version
+    struct store store; // open before a command runs
+    const char *id; // --id or the first plain argument, checked; NULL where the command has none
+    const char
+        *knob[CONFIG_OPTIONS_MAX]; // values of config_options, in their order; NULL: not given
+    int argc;                      // plain arguments after the id
+    const char **argv;             // ends with NULL
+    int exit_code;                 // what to exit with on success, usually 0
+    char **owned;                  // the strings above, freed by options_free()
+    int owned_count;
 };
 
 enum command_id { ID_NONE, ID_REQUIRED };
@@ -43,15 +52,19 @@ struct command {
     const char *summary;
     const char *plain; // plain arguments in the usage line, or NULL
     enum command_id id;
-    int max_plain; // how many plain arguments are accepted beside the id
+    int max_plain;          // how many plain arguments are accepted beside the id
     const struct opt *opts; // ends with name NULL
     size_t args_size;       // of the struct that `opts` fills
     // 0, or -1 with *e. `args` starts as zeros with the defaults above.
     int (*run)(struct cli *cli, void *args, struct err *e);
     bool no_store; // runs without a bundle (version, completion)
+    bool knobs;    // takes config_options too (knobs.h)
+    bool rest; // what follows the id's options is another command's line, options and all (exec)
 };
 
 extern const struct command *const commands[]; // commands.c; ends with NULL
 
 // Prints a document: pretty JSON with --format json, else calls `table`. Takes the reference.
 void cli_print(const struct cli *cli, json_t *doc, void (*table)(const json_t *doc));
+// A table for cli_print(): a line for each key of an object.
+void print_object(const json_t *doc);

@@ -143,18 +143,9 @@ static bool is_text(const struct key *key)
     return key->type == KEY_TEXT || key->type == KEY_CHOICE || key->type == KEY_DIR;
 }
 
-static bool is_choice(const char *choices, const char *text)
-{
-    size_t n = strlen(text);
-    for (const char *p = choices; *p; p += strcspn(p, "|"), p += *p == '|')
-        if (n > 0 && strcspn(p, "|") == n && strncmp(p, text, n) == 0)
-            return true;
-    return false;
-}
-
 static bool store_text(const struct key *key, struct vm_config *c, const char *text)
 {
-    if (key->type == KEY_CHOICE ? !is_choice(key->allowed, text) : !key->valid(text))
+    if (key->type == KEY_CHOICE ? !choice_valid(key->allowed, text) : !key->valid(text))
         return false;
     char **to = field(c, key);
     free(*to);
@@ -172,8 +163,8 @@ static bool store_number(const struct key *key, struct vm_config *c, uint64_t n)
 
 static bool store_bool(const struct key *key, struct vm_config *c, const char *text)
 {
-    bool yes = is_choice("true|on|yes|1", text);
-    if (!yes && !is_choice("false|off|no|0", text))
+    bool yes = choice_valid("true|on|yes|1", text);
+    if (!yes && !choice_valid("false|off|no|0", text))
         return false;
     *(bool *)field(c, key) = yes;
     return true;
@@ -259,8 +250,8 @@ static void describe(const struct key *key, bool typed, char *out, size_t n)
     if (key->type == KEY_NUMBER)
         snprintf(out, n, "a whole number from %llu to %llu", min, max);
     else if (key->type == KEY_SIZE && typed)
-        snprintf(out, n, "a size from %lluM to %lluG, such as 268435456, 512M or 8G", min >> 20,
-                 max >> 30);
+        snprintf(out, n, "a size from %lluM to %lluT, such as 268435456, 512M or 8G", min >> 20,
+                 max >> 40);
     else if (key->type == KEY_SIZE)
         snprintf(out, n, "a whole number of bytes from %llu to %llu", min, max);
     else if (key->type == KEY_MAC)
@@ -291,7 +282,7 @@ static int refuse(const struct key *key, enum err_code code, const char *who, co
 static const char *host_arch(void)
 {
     struct utsname host;
-    bool arm = uname(&host) == 0 && is_choice("aarch64|arm64", host.machine);
+    bool arm = uname(&host) == 0 && choice_valid("aarch64|arm64", host.machine);
     return arm ? "aarch64" : "x86_64";
 }
 
@@ -377,8 +368,8 @@ bool config_has(const struct vm_config *c, const char *key)
     return value && !json_is_null(value);
 }
 
-int config_set(struct vm_config *c, const char *who, const char *name, const char *text,
-               struct err *e)
+int config_set_as(struct vm_config *c, const char *who, const char *name, const char *text,
+                  struct err *e)
 {
     const struct key *key = find_key(name);
     if (!*text && !key->fallback && is_text(key)) {
@@ -395,9 +386,14 @@ int config_set(struct vm_config *c, const char *who, const char *name, const cha
     json_t *shown = json_string(text);
     if (!shown)
         shown = json_string("(not UTF-8)");
-    refuse(key, ERR_USAGE, who ? who : name, shown, e);
+    refuse(key, ERR_USAGE, who, shown, e);
     json_decref(shown);
     return -1;
+}
+
+int config_set(struct vm_config *c, const char *key, const char *text, struct err *e)
+{
+    return config_set_as(c, key, key, text, e);
 }
 
 int config_check(const struct vm_config *c, struct err *e)
@@ -442,9 +438,14 @@ json_t *config_to_file(const struct vm_config *c)
 
 void config_settle(struct vm_config *c)
 {
-    json_t *doc = document(c, true);
+    json_t *all = document(c, true);
+    json_t *sorted = json_object(); // as the table has them, then what is unknown
+    for (int i = 0; i < KEYS; i++)
+        json_object_set(sorted, keys[i].name, json_object_get(all, keys[i].name));
+    json_object_update_missing(sorted, all);
+    json_decref(all);
     json_decref(c->keys);
-    c->keys = doc;
+    c->keys = sorted;
 }
 
 void config_copy(const struct vm_config *from, const char *id, struct vm_config *to)

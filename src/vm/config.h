@@ -59,9 +59,11 @@ int config_parse(const char *text, const char *id, struct vm_config *c, char **w
 bool config_has(const struct vm_config *c, const char *key);
 
 // Sets one key as an option does, from text; empty text unsets a key that has no default. ERR_USAGE
-// names `who` ("--mem", or the key when NULL), the value and what is allowed; then nothing changed.
-int config_set(struct vm_config *c, const char *who, const char *key, const char *text,
-               struct err *e);
+// names `who` ("--mem"; the key, in config_set()), the value and what is allowed; then nothing
+// changed.
+int config_set(struct vm_config *c, const char *key, const char *text, struct err *e);
+int config_set_as(struct vm_config *c, const char *who, const char *key, const char *text,
+                  struct err *e);
 
 // What must hold between keys; config_parse() has asked it, config_set() has not. ERR_USAGE.
 int config_check(const struct vm_config *c, struct err *e);

@@ -59,7 +59,7 @@ int vm_open_unread(const struct store *s, const char *id, enum lock_kind lock, s
                    struct err *e);
 void vm_close(struct vm *vm); // a vm that is closed or all zeros is left alone
 bool vm_has_file(const struct vm *vm, const char *name); // anything of that name in its directory
-int vm_write_config(struct vm *vm, struct err *e); // atomic, durable
+int vm_write_config(struct vm *vm, struct err *e);       // atomic, durable
 int config_write(int dirfd, const struct vm_config *c, struct err *e); // the same, into a directory
 
 // A new VM is filled in a hidden directory and appears whole, or not at all.
@@ -88,6 +88,7 @@ int vm_delete(struct vm *vm, struct err *e);
 #define RUNTIME_CONTROL ".ctl"
 #define RUNTIME_CONSOLE ".console"
 #define RUNTIME_VSOCK ".vsock"
+#define RUNTIME_NIC ".nic"
 int runtime_path(const struct store *s, const char *id, const char *suffix, char **out,
                  struct err *e);
 // Unlinks every run-time file of a VM that does not run (the caller holds its lock).
