@@ -33,6 +33,7 @@ elif [ "$(cat "$build/.options" 2>/dev/null)" != "$options" ]; then
     quietly meson setup --wipe "$build" "$@"
     echo "$options" >"$build/.options"
 fi
+quietly ninja -C "$build" build.ninja # what Meson says is of no interest when it works
 status=0
 ninja --quiet -k 0 -C "$build" >"$build/.log" 2>&1 9>&- || status=$?
 if [ $status -ne 0 ] || grep -q 'warning:' "$build/.log"; then

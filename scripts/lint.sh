@@ -47,7 +47,8 @@ clang_format() {
 # Says which files it would change.
 # shellcheck disable=SC2086,SC2317 # file names here have no blanks
 clang_format_all() { # tool
-    wrong=$("$1" --dry-run $c_files 2>&1 | sed -n 's/^\([^: ]*\):.*clang-format-violations.*/\1/p' | uniq)
+    wrong=$("$1" --dry-run $c_files 2>&1 |
+        sed -n 's/^\([^: ]*\):.*clang-format-violations.*/\1/p' | uniq)
     [ -n "$wrong" ] || return 0
     echo "to be laid out by $1 -i:"
     echo "$wrong"
