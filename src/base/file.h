@@ -24,8 +24,8 @@ int dir_sync(int dirfd, struct err *e);
 // not counted in *n (n may be NULL).
 char *file_read(int dirfd, const char *name, size_t limit, size_t *n, struct err *e);
 
-// Replaces a file in one step: written under a temporary name, renamed. `durable` syncs file and
-// directory before and after. When it fails the old file is as it was.
+// Replaces the file `name` (no '/' in it) in one step: written under a temporary name, renamed.
+// `durable` syncs file and directory before and after. When it fails the old file is as it was.
 int file_write_atomic(int dirfd, const char *name, const void *data, size_t n, bool durable,
                       struct err *e);
 

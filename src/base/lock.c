@@ -13,8 +13,8 @@ static bool still_named(int dirfd, const char *name, int fd)
 {
     struct stat by_fd;
     struct stat by_name;
-    return fstat(fd, &by_fd) == 0 && fstatat(dirfd, name, &by_name, 0) == 0 &&
-           by_fd.st_nlink > 0 && by_fd.st_ino == by_name.st_ino && by_fd.st_dev == by_name.st_dev;
+    return fstat(fd, &by_fd) == 0 && fstatat(dirfd, name, &by_name, 0) == 0 && by_fd.st_nlink > 0 &&
+           by_fd.st_ino == by_name.st_ino && by_fd.st_dev == by_name.st_dev;
 }
 
 int lock_take(int dirfd, const char *name, enum lock_kind kind, struct err *e)
@@ -24,7 +24,8 @@ int lock_take(int dirfd, const char *name, enum lock_kind kind, struct err *e)
         return err_set(e, ERR_NO_VM, "the VM was deleted meanwhile");
     if (fd < 0)
         return err_sys(e, "cannot open %s", name);
-    struct flock want = {.l_type = kind == LOCK_EXCLUSIVE ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
+    struct flock want = {.l_type = kind == LOCK_EXCLUSIVE ? F_WRLCK : F_RDLCK,
+                         .l_whence = SEEK_SET};
     if (fcntl(fd, F_OFD_SETLK, &want) < 0) {
         if (errno == EAGAIN || errno == EACCES)
             return err_set(e, ERR_BUSY, "it is in use");

@@ -1,9 +1,11 @@
-// `tailmac ls`: all VMs of the bundle.
+// `tailmac ls` and `tailmac ps`: all VMs of the bundle with what they do; those that run.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "cli/cli.h"
+#include "cli/live.h"
 
 struct ls_args {
     bool quiet;
@@ -14,57 +16,88 @@ static const struct opt opts[] = {
     {0},
 };
 
-static json_t *describe(const struct store *s, const char *id)
+static const char *text_of(const json_t *doc, const char *key)
 {
-    struct vm vm;
-    struct err e;
-    if (vm_open(s, id, LOCK_NONE, &vm, &e) < 0)
-        return json_pack("{s:s, s:s}", "id", id, "error", e.msg);
-    json_t *doc = json_pack("{s:s, s:s, s:I}", "id", id, "arch", vm.config.arch, "memorySize",
-                            (json_int_t)vm.config.memory_size);
-    vm_close(&vm);
-    return doc;
+    const char *text = json_string_value(json_object_get(doc, key));
+    return text ? text : "-";
 }
 
-static void print_table(const json_t *doc)
+static int id_width(const json_t *list)
 {
     size_t i;
     json_t *vm;
-    json_array_foreach(doc, i, vm) {
-        const char *error = json_string_value(json_object_get(vm, "error"));
-        printf("%s%s%s\n", json_string_value(json_object_get(vm, "id")), error ? "  " : "",
-               error ? error : "");
+    int width = 2;
+    json_array_foreach(list, i, vm) {
+        int n = (int)strlen(text_of(vm, "id"));
+        width = n > width ? n : width;
+    }
+    return width;
+}
+
+static void print_table(const json_t *list)
+{
+    size_t i;
+    json_t *vm;
+    int width = id_width(list);
+    printf("%-*s  %-7s  %9s  %-17s  %s\n", width, "ID", "ARCH", "MEMORY", "MAC", "STATE");
+    json_array_foreach(list, i, vm) {
+        AUTO_FREE char *summary = live_summary(vm);
+        json_int_t bytes = json_integer_value(json_object_get(vm, "memorySize"));
+        printf("%-*s  %-7s  %5lld MiB  %-17s  %s\n", width, text_of(vm, "id"), text_of(vm, "arch"),
+               (long long)(bytes >> 20), text_of(vm, "mac"), summary);
     }
 }
 
-static void print_ids(char *const *ids)
+static int list(struct cli *cli, bool quiet, bool running_only, struct err *e)
 {
-    for (; *ids; ids++)
-        puts(*ids);
-}
-
-static int run_ls(struct cli *cli, void *args_, struct err *e)
-{
-    const struct ls_args *args = args_;
     char **ids = store_list(&cli->store, e);
     if (!ids)
         return -1;
-    if (args->quiet) {
-        print_ids(ids);
-    } else {
-        json_t *doc = json_array();
-        for (char **id = ids; *id; id++)
-            json_array_append_new(doc, describe(&cli->store, *id));
-        cli_print(cli, doc, print_table);
+    json_t *doc = json_array();
+    for (char **id = ids; *id; id++) {
+        if (quiet && !running_only) { // names alone: no Host need be asked
+            json_array_append_new(doc, json_pack("{s:s}", "id", *id));
+            continue;
+        }
+        json_t *status = live_status(&cli->store, *id);
+        if (!running_only || live_is_running(status))
+            json_array_append(doc, status);
+        json_decref(status);
     }
     store_list_free(ids);
+    size_t i;
+    json_t *vm;
+    if (quiet)
+        json_array_foreach(doc, i, vm)
+            puts(text_of(vm, "id"));
+    else
+        cli_print(cli, json_incref(doc), print_table);
+    json_decref(doc);
     return 0;
+}
+
+static int run_ls(struct cli *cli, void *args, struct err *e)
+{
+    return list(cli, ((const struct ls_args *)args)->quiet, false, e);
+}
+
+static int run_ps(struct cli *cli, void *args, struct err *e)
+{
+    return list(cli, ((const struct ls_args *)args)->quiet, true, e);
 }
 
 const struct command cmd_ls = {
     .name = "ls",
-    .summary = "List all VMs",
+    .summary = "List all VMs with their state",
     .opts = opts,
     .args_size = sizeof(struct ls_args),
     .run = run_ls,
+};
+
+const struct command cmd_ps = {
+    .name = "ps",
+    .summary = "List the VMs that run",
+    .opts = opts,
+    .args_size = sizeof(struct ls_args),
+    .run = run_ps,
 };

@@ -1,16 +1,13 @@
 // Every command of tailmac, in the order of `tailmac help`.
 #include "cli/cli.h"
 
-extern const struct command cmd_create;
-extern const struct command cmd_clone;
-extern const struct command cmd_configure;
-extern const struct command cmd_delete;
-extern const struct command cmd_ls;
-extern const struct command cmd_completion;
-extern const struct command cmd_help;
-extern const struct command cmd_version;
+extern const struct command cmd_attach, cmd_clone, cmd_completion, cmd_configure, cmd_console,
+    cmd_create, cmd_delete, cmd_detach, cmd_doctor, cmd_halt, cmd_help, cmd_logs, cmd_ls, cmd_pause,
+    cmd_ps, cmd_resume, cmd_run, cmd_status, cmd_stop, cmd_version, cmd_wait;
 
 const struct command *const commands[] = {
-    &cmd_create,     &cmd_clone, &cmd_configure, &cmd_delete, &cmd_ls,
-    &cmd_completion, &cmd_help,  &cmd_version,   NULL,
+    &cmd_create,     &cmd_clone,  &cmd_configure, &cmd_delete,  &cmd_ls,   &cmd_ps,
+    &cmd_status,     &cmd_run,    &cmd_stop,      &cmd_halt,    &cmd_wait, &cmd_pause,
+    &cmd_resume,     &cmd_attach, &cmd_detach,    &cmd_console, &cmd_logs, &cmd_doctor,
+    &cmd_completion, &cmd_help,   &cmd_version,   NULL,
 };

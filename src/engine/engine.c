@@ -15,3 +15,11 @@ const struct engine_ops *engine_find(const char *name, struct err *e)
     err_set(e, ERR_HOST_CANNOT, "engine '%s' is not part of this build (qemu is)", name);
     return NULL;
 }
+
+bool engines_probe(const char *runtime, json_t *checks)
+{
+    bool able = false;
+    for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
+        able |= engines[i]->probe(runtime, checks);
+    return able;
+}

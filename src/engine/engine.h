@@ -1,8 +1,8 @@
 // What any hypervisor must do for Host. Host includes this and nothing of QEMU's or Apple's.
 //
-// An engine runs as a child process and works asynchronously in Host's event loop: a call returns at
-// once, its `done` is called from the loop exactly once, with NULL or why it failed. When the engine
-// ends, every open call is answered with an error first, then ENGINE_EXITED comes.
+// An engine runs as a child process and works asynchronously in Host's event loop: a call returns
+// at once, its `done` is called from the loop exactly once, with NULL or why it failed. When the
+// engine ends, every open call is answered with an error first, then ENGINE_EXITED comes.
 #pragma once
 
 #include <event2/event.h>
@@ -42,12 +42,12 @@ struct engine_saved {
 // What to start; borrowed during the call only.
 struct engine_spec {
     const struct vm_config *config;
-    const char *dir;          // the VM's directory, absolute
+    const char *dir; // the VM's directory, absolute
     int dir_fd;
-    const char *runtime;      // directory for what this boot of the host may remember
-    int lock_fd;              // inherited: the VM's lock ends with the last of both
-    int console_fd;           // the guest's serial console
-    int agent_fd;             // the agent's channel
+    const char *runtime; // directory for what this boot of the host may remember
+    int lock_fd;         // inherited: the VM's lock ends with the last of both
+    int console_fd;      // the guest's serial console
+    int agent_fd;        // the agent's channel
     struct engine_nic nics[ENGINE_NICS_MAX];
     int nic_count;
     const struct engine_saved *saved; // NULL: a cold boot
@@ -95,7 +95,13 @@ struct engine_ops {
     int (*pid)(const struct engine *en);
     int (*ssh_port)(const struct engine *en); // loopback port to the guest's port 22; 0: none
     void (*free)(struct engine *en);          // only after ENGINE_EXITED
+
+    bool (*probe)(const char *runtime, json_t *checks); // engines_probe() of one engine
 };
 
 // NULL with ERR_HOST_CANNOT for an engine that this build does not have.
 const struct engine_ops *engine_find(const char *name, struct err *e);
+
+// Appends to `checks`, for `tailmac doctor`, {"name","ok","detail"} for each thing an engine needs;
+// true when some engine can run VMs.
+bool engines_probe(const char *runtime, json_t *checks);

@@ -51,8 +51,8 @@ json_t *line_answer_ok(const json_t *id, json_t *ok)
 json_t *line_answer_error(const json_t *id, const struct err *why)
 {
     json_t *answer = with_id(id);
-    json_object_set_new(answer, "error",
-                        json_pack("{s:s, s:s}", "code", err_code_name(why->code), "message",
-                                  why->msg));
+    json_object_set_new(
+        answer, "error",
+        json_pack("{s:s, s:s}", "code", err_code_name(why->code), "message", why->msg));
     return answer;
 }

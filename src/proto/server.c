@@ -181,8 +181,8 @@ struct server *server_new(struct event_base *base, const char *path, json_t *hel
     struct server *s = xcalloc(1, sizeof *s);
     *s = (struct server){
         .base = base, .path = xstrdup(path), .hello = hello, .verbs = verbs, .arg = arg};
-    s->listener =
-        evconnlistener_new(base, on_accept, s, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+    s->listener = evconnlistener_new(base, on_accept, s,
+                                     LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
     return s;
 }
 
@@ -201,6 +201,7 @@ static void flush(struct client *c)
     struct evbuffer *out = bufferevent_get_output(c->io);
     struct pollfd p = {.fd = bufferevent_getfd(c->io), .events = POLLOUT};
     bufferevent_disable(c->io, EV_READ | EV_WRITE);
+    evbuffer_unfreeze(out, 1); // a bufferevent keeps others from draining its output
     while (evbuffer_get_length(out) > 0 && poll(&p, 1, FLUSH_MS) > 0)
         if (evbuffer_write(out, p.fd) <= 0)
             return;

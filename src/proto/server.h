@@ -20,8 +20,8 @@ void request_ok(struct request *rq, json_t *ok); // takes ok; NULL is {}
 void request_error(struct request *rq, const struct err *why);
 
 // Listens at `path` (a leftover there is unlinked: the caller holds the lock that guards it) and
-// greets every client with `hello` (taken). `verbs` ends with name NULL; "events" is added: after it
-// the client gets every server_event().
+// greets every client with `hello` (taken). `verbs` ends with name NULL; "events" is added: after
+// it the client gets every server_event().
 struct server *server_new(struct event_base *base, const char *path, json_t *hello,
                           const struct verb *verbs, void *arg, struct err *e);
 void server_event(struct server *s, json_t *event); // takes event

@@ -1,8 +1,9 @@
-// run.json: how a VM's last run began and ended, so that a VM at rest says saved, shut down, halted,
-// failed or killed. Written by Host only, while it holds the VM's lock.
+// run.json: how a VM's last run began and ended, so that a VM at rest says saved, shut down,
+// halted, failed or killed. Written by Host only, while it holds the VM's lock.
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/err.h"
 

@@ -98,8 +98,8 @@ static int check_file(int vm_fd, const char *name, const json_t *was, bool stric
         result = err_set(e, ERR_FAILED, "%s is missing; the saved state belongs to it", name);
     else if (is && !was)
         result = err_set(e, ERR_FAILED, "%s was added after the state was saved", name);
-    else if (is && (!same(is, was, "size") || (!same(is, was, "mtime") &&
-                                               (strict || !same(is, was, "sample")))))
+    else if (is && (!same(is, was, "size") ||
+                    (!same(is, was, "mtime") && (strict || !same(is, was, "sample")))))
         result = err_set(e, ERR_FAILED, "%s was changed after the state was saved", name);
     json_decref(is);
     return result;

@@ -156,9 +156,8 @@ int saved_complete_config(const json_t *manifest, struct vm_config *c, char **wa
         const json_t *value = json_object_get(was, keys[i]);
         if (!value || config_has(c, keys[i]))
             continue;
-        AUTO_FREE char *text = json_is_string(value)
-                                   ? xstrdup(json_string_value(value))
-                                   : json_dumps(value, JSON_ENCODE_ANY);
+        AUTO_FREE char *text = json_is_string(value) ? xstrdup(json_string_value(value))
+                                                     : json_dumps(value, JSON_ENCODE_ANY);
         if (config_set(c, keys[i], text, e) < 0)
             return err_wrap(e, "the saved state");
     }

@@ -2,8 +2,8 @@
 //
 // It is made under a hidden name and renamed into place, manifest last, so it is there whole or not
 // at all. Before the restored guest's first instruction it is *retired*, durably: from then on disk
-// and memory no longer belong together, and restoring it again would destroy what was written since.
-// A retired state is used only where the disk provably did not change.
+// and memory no longer belong together, and restoring it again would destroy what was written
+// since. A retired state is used only where the disk provably did not change.
 #pragma once
 
 #include <jansson.h>
@@ -25,8 +25,9 @@ json_t *saved_manifest(int vm_fd, enum saved_kind kind, struct err *e);
 // The directory that holds it; -1 with *e.
 int saved_open(int vm_fd, enum saved_kind kind, struct err *e);
 
-// Takes from the manifest what a configuration written by hand does not say (kernel, machine, …) and
-// what cannot differ (memorySize); *warning, owned by the caller, tells when that changed a value.
+// Takes from the manifest what a configuration written by hand does not say (kernel, machine, …)
+// and what cannot differ (memorySize); *warning, owned by the caller, tells when that changed a
+// value.
 int saved_complete_config(const json_t *manifest, struct vm_config *c, char **warning,
                           struct err *e);
 
@@ -39,7 +40,8 @@ int saved_check_files(int vm_fd, const json_t *manifest, enum saved_kind kind, s
 json_t *saved_file_facts(int vm_fd, struct err *e);
 
 // A new state: an empty hidden directory (an older attempt's is removed), then published; a retired
-// state goes. A VM that runs has no other state: its run began by retiring or discarding it. `manifest` is borrowed; version and time are added to it.
+// state goes. A VM that runs has no other state: its run began by retiring or discarding it.
+// `manifest` is borrowed; version and time are added to it.
 int saved_begin(int vm_fd, struct err *e);
 int saved_publish(int vm_fd, int dir_fd, json_t *manifest, bool sync, struct err *e);
 void saved_abandon(int vm_fd); // removes the hidden directory

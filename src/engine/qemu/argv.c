@@ -104,8 +104,9 @@ static void add_nic(struct argv *a, const struct engine_nic *nic, int i)
     char mac[MAC_TEXT];
     mac_format(&nic->mac, mac);
     add_json(a, "-netdev", nic_backend_args(nic, i, fd));
-    add_json(a, "-netdev", json_pack("{s:s, s:s, s:i, s:s}", "type", "hubport", "id", backend_port,
-                                     "hubid", i, "netdev", backend));
+    add_json(a, "-netdev",
+             json_pack("{s:s, s:s, s:i, s:s}", "type", "hubport", "id", backend_port, "hubid", i,
+                       "netdev", backend));
     add_json(a, "-netdev",
              json_pack("{s:s, s:s, s:i}", "type", "hubport", "id", nic_port, "hubid", i));
     add_json(a, "-device",
@@ -129,9 +130,11 @@ void qemu_argv(const struct engine *en, const struct engine_spec *spec, int qmp_
 {
     argv_add(out, "%s", en->machine.binary);
     static const char *const fixed[] = {
-        "-nodefaults", "-no-user-config", "-display", "none",
+        "-nodefaults", "-no-user-config",
+        "-display",    "none",
         "-sandbox",    "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
-        "-action",     "panic=pause",     "-S",
+        "-action",     "panic=pause",
+        "-S",
     };
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         argv_add(out, "%s", fixed[i]);

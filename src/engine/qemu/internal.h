@@ -39,26 +39,29 @@ struct engine {
     int log_fd;
     char last_words[LAST_WORDS];
 
-    struct op *starting;     // answered when the guest is loaded and paused
-    int saved_dir;           // while starting from a saved state, else -1
-    json_t *saved;           // its document
-    bool ram_loading;        // a thread fills ram_fd: ENGINE_EXITED waits for it
-    bool ram_loaded;         // the saved RAM is in ram_fd
+    struct op *starting; // answered when the guest is loaded and paused
+    int saved_dir;       // while starting from a saved state, else -1
+    json_t *saved;       // its document
+    bool ram_loading;    // a thread fills ram_fd: ENGINE_EXITED waits for it
+    bool ram_loaded;     // the saved RAM is in ram_fd
     bool qmp_ready;
-    struct err ram_error;    // why it is not; code 0: none
-    struct save *save;       // a save under way
-    struct replug *replug;   // a NIC on its way out and in
+    struct err ram_error;  // why it is not; code 0: none
+    struct save *save;     // a save under way
+    struct replug *replug; // a NIC on its way out and in
     bool migrating;
     bool exited;
     int exit_status;
 };
 
 struct op *op_new(struct engine *en, engine_done *done, void *arg);
-void op_end(struct op *op, const struct err *why); // answers and frees
+void op_end(struct op *op, const struct err *why);                    // answers and frees
 void op_reply(void *op, const json_t *result, const struct err *why); // a qmp_reply that ends it
 
 json_t *qemu_describe(const struct engine *en);
 void qemu_exited(struct engine *en); // reports the end once nothing works on the engine's files
+
+// probe.c
+bool qemu_probe(const char *runtime, json_t *checks);
 
 // argv.c: the command line, from the table in machine.c.
 void qemu_argv(const struct engine *en, const struct engine_spec *spec, int qmp_fd,

@@ -34,6 +34,15 @@ int machine_choose(const struct vm_config *c, struct machine *out, struct err *e
     return err_set(e, ERR_FAILED, "QEMU: no machine for architecture '%s'", c->arch);
 }
 
+bool machine_known(int i, const char **arch, const char **binary)
+{
+    if (i < 0 || (size_t)i >= sizeof machines / sizeof *machines)
+        return false;
+    *arch = machines[i].arch;
+    *binary = machines[i].binary;
+    return true;
+}
+
 void machine_free(struct machine *m)
 {
     free(m->type);

@@ -15,4 +15,6 @@ struct machine {
 // The architecture's defaults with what the configuration overrides. ERR_FAILED: no such
 // architecture. `type` and `cpu` are freed by machine_free().
 int machine_choose(const struct vm_config *c, struct machine *out, struct err *e);
+// The i-th architecture's name and program; false at the end of the table.
+bool machine_known(int i, const char **arch, const char **binary);
 void machine_free(struct machine *m);

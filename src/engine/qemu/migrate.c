@@ -133,7 +133,9 @@ static void on_migrate_error(void *arg, const json_t *result, const struct err *
     struct err e;
     const char *desc = json_string_value(json_object_get(result, "error-desc"));
     err_set(&e, ERR_FAILED, "QEMU could not write the device state: %s",
-            why ? why->msg : desc ? desc : "unknown error");
+            why    ? why->msg
+            : desc ? desc
+                   : "unknown error");
     save_end(s, &e);
 }
 
@@ -172,8 +174,11 @@ static void on_nat_detached(void *arg, const json_t *result, const struct err *w
 void qemu_save(struct engine *en, int dir_fd, bool sync, engine_saved_done *done, void *arg)
 {
     struct save *s = en->save = xcalloc(1, sizeof *s);
-    *s = (struct save){
-        .en = en, .dir_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 0), .sync = sync, .done = done, .arg = arg};
+    *s = (struct save){.en = en,
+                       .dir_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 0),
+                       .sync = sync,
+                       .done = done,
+                       .arg = arg};
     nat_detach(en, on_nat_detached, s);
 }
 
@@ -193,7 +198,8 @@ static int copy_ram_in(void *arg, struct err *e)
     if (ram < 0 || fstat(ram, &st) < 0)
         return err_sys(e, "the saved state's %s", RAM_FILE);
     if ((uint64_t)st.st_size != en->ram_size)
-        return err_set(e, ERR_FAILED, "the saved state's %s is damaged: its size is wrong", RAM_FILE);
+        return err_set(e, ERR_FAILED, "the saved state's %s is damaged: its size is wrong",
+                       RAM_FILE);
     if (file_copy_nonzero(ram, en->ram_fd, en->ram_size, &digest, e) < 0)
         return err_wrap(e, "the saved state's %s", RAM_FILE);
     if (digest != saved_digest(en, "ramDigest"))

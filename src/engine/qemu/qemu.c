@@ -111,10 +111,14 @@ static const struct {
     const char *name;
     void (*handle)(struct engine *en, const json_t *data);
 } events[] = {
-    {"RESUME", on_running},          {"STOP", on_paused},
-    {"BLOCK_IO_ERROR", on_io_error}, {"GUEST_PANICKED", on_panicked},
-    {"RESET", on_reset},             {"SHUTDOWN", on_shutdown},
-    {"MIGRATION", on_migration},     {"DEVICE_DELETED", on_device_deleted},
+    {"RESUME", on_running},
+    {"STOP", on_paused},
+    {"BLOCK_IO_ERROR", on_io_error},
+    {"GUEST_PANICKED", on_panicked},
+    {"RESET", on_reset},
+    {"SHUTDOWN", on_shutdown},
+    {"MIGRATION", on_migration},
+    {"DEVICE_DELETED", on_device_deleted},
 };
 
 static void on_event(void *arg, const char *name, const json_t *data)
@@ -290,7 +294,8 @@ static int check_memory(uint64_t size, struct err *e)
     uint64_t available = os_memory_available();
     if (available == 0 || size <= available)
         return 0;
-    return err_set(e, ERR_HOST_CANNOT, "the guest needs %llu MiB of memory, this host has %llu MiB available",
+    return err_set(e, ERR_HOST_CANNOT,
+                   "the guest needs %llu MiB of memory, this host has %llu MiB available",
                    (unsigned long long)(size >> 20), (unsigned long long)(available >> 20));
 }
 
@@ -454,4 +459,5 @@ const struct engine_ops engine_qemu = {
     .pid = engine_pid,
     .ssh_port = ssh_port,
     .free = engine_free,
+    .probe = qemu_probe,
 };

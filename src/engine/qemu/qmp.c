@@ -2,8 +2,8 @@
 #include "engine/qemu/qmp.h"
 
 #include <errno.h>
-#include <event2/bufferevent.h>
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>

@@ -17,7 +17,8 @@ struct qmp_handlers {
     void *arg;
 };
 
-// Takes the descriptor (non-blocking). When QEMU goes away open commands are answered with an error.
+// Takes the descriptor (non-blocking). When QEMU goes away open commands are answered with an
+// error.
 struct qmp *qmp_new(struct event_base *base, int fd, const struct qmp_handlers *handlers);
 void qmp_free(struct qmp *q);
 

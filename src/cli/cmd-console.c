@@ -1,0 +1,111 @@
+// `tailmac console`: the guest's serial console on this terminal, or on a pipe.
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "cli/cli.h"
+#include "proto/unix.h"
+
+enum { DETACH_KEY = 0x1d }; // ^]
+
+struct terminal {
+    bool raw;
+    struct termios before;
+};
+
+static void terminal_raw(struct terminal *t)
+{
+    t->raw = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &t->before) == 0;
+    if (!t->raw)
+        return;
+    struct termios raw = t->before;
+    cfmakeraw(&raw);
+    tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+    fputs("(the console; ^] leaves it)\r\n", stderr);
+}
+
+static void terminal_restore(const struct terminal *t)
+{
+    if (!t->raw)
+        return;
+    tcsetattr(STDIN_FILENO, TCSANOW, &t->before);
+    fputs("\n", stderr);
+}
+
+// Keys to the guest. 0: go on; 1: the user leaves.
+static int send_keys(int fd, const struct terminal *t, struct err *e)
+{
+    char keys[4096];
+    ssize_t n = read(STDIN_FILENO, keys, sizeof keys);
+    if (n < 0 && errno == EINTR)
+        return 0;
+    if (n <= 0)
+        return 1;
+    for (ssize_t i = 0; t->raw && i < n; i++)
+        if (keys[i] == DETACH_KEY)
+            return 1;
+    return fd_write_all(fd, keys, (size_t)n, e);
+}
+
+static int show(int fd, struct err *e)
+{
+    char text[16384];
+    ssize_t n = read(fd, text, sizeof text);
+    if (n < 0 && errno == EINTR)
+        return 0;
+    if (n <= 0)
+        return 1; // the VM ended
+    return fd_write_all(STDOUT_FILENO, text, (size_t)n, e);
+}
+
+static int relay(int fd, const struct terminal *t, struct err *e)
+{
+    for (;;) {
+        struct pollfd p[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+        if (poll(p, 2, -1) < 0 && errno != EINTR)
+            return err_sys(e, "cannot wait for the console");
+        int end = 0;
+        if (p[1].revents)
+            end = show(fd, e);
+        if (!end && p[0].revents)
+            end = send_keys(fd, t, e);
+        if (end)
+            return end < 0 ? -1 : 0;
+    }
+}
+
+static int run_console(struct cli *cli, void *args, struct err *e)
+{
+    (void)args;
+    struct vm vm;
+    bool absent;
+    if (vm_open_unread(&cli->store, cli->id, LOCK_NONE, &vm, e) < 0)
+        return -1;
+    vm_close(&vm);
+    AUTO_FREE char *path = NULL;
+    if (runtime_path(&cli->store, cli->id, RUNTIME_CONSOLE, &path, e) < 0)
+        return -1;
+    AUTO_CLOSE int fd = unix_connect(path, &absent, e);
+    if (fd < 0 && absent)
+        return err_set(e, ERR_NOT_RUNNING, "VM '%s' is not running", cli->id);
+    if (fd < 0)
+        return -1;
+    struct terminal terminal;
+    terminal_raw(&terminal);
+    int result = relay(fd, &terminal, e);
+    terminal_restore(&terminal);
+    return result;
+}
+
+const struct command cmd_console = {
+    .name = "console",
+    .summary = "Use the guest's serial console; ^] leaves it",
+    .id = ID_REQUIRED,
+    .run = run_console,
+};

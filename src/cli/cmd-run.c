@@ -1,0 +1,228 @@
+// `tailmac run`: starts Host in the background and returns when the guest runs, or says why not.
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/interrupt.h"
+#include "base/mem.h"
+#include "base/os.h"
+#include "base/spawn.h"
+#include "cli/cli.h"
+#include "cli/follow.h"
+#include "cli/live.h"
+
+struct run_args {
+    bool headless, disconnected_nic, nat_nic, discard_state, tail;
+    const char *attach_network;
+    const char *wait;
+    int64_t timeout;
+};
+
+static const struct opt opts[] = {
+    {"headless", OPT_FLAG, offsetof(struct run_args, headless), NULL,
+     "one NIC, the socket NIC (else NAT NIC and socket NIC)"},
+    {"nat-nic", OPT_FLAG, offsetof(struct run_args, nat_nic), NULL,
+     "headless: the NAT NIC instead"},
+    {"disconnected-nic", OPT_FLAG, offsetof(struct run_args, disconnected_nic), NULL,
+     "the socket NIC starts with its cable pulled, until 'attach'"},
+    {"attach-network", OPT_TEXT, offsetof(struct run_args, attach_network), "SOCK",
+     "connect the socket NIC to this server instead of serverSocket"},
+    {"discard-state", OPT_FLAG, offsetof(struct run_args, discard_state), NULL,
+     "boot cold on purpose; a saved state is removed"},
+    {"tail", OPT_FLAG, offsetof(struct run_args, tail), NULL,
+     "follow Host's log; ^C leaves the VM running"},
+    {"wait", OPT_TEXT, offsetof(struct run_args, wait), "WHAT",
+     "return when the guest is running (default) or its agent ready", "running|ready"},
+    {"timeout", OPT_DURATION, offsetof(struct run_args, timeout), "S",
+     "give up waiting after this long (default 120); the VM stays as it is"},
+    {0},
+};
+
+enum { DEFAULT_MS = 120000, LOG_LIMIT = 1 << 20 };
+
+// Host's log of earlier runs stays until it is big.
+static int open_log(const struct vm *vm, struct err *e)
+{
+    struct stat st;
+    if (fstatat(vm->fd, VM_HOST_LOG, &st, 0) == 0 && st.st_size > LOG_LIMIT)
+        renameat(vm->fd, VM_HOST_LOG, vm->fd, VM_HOST_LOG ".1");
+    int fd = openat(vm->fd, VM_HOST_LOG, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    return fd < 0 ? err_sys(e, "cannot open %s", VM_HOST_LOG) : fd;
+}
+
+static int host_argv(const struct cli *cli, const struct run_args *a, int notify_fd,
+                     struct argv *out, struct err *e)
+{
+    char dir[4096];
+    if (os_exe_dir(dir, sizeof dir) < 0)
+        return err_sys(e, "cannot find the Host program");
+    argv_add(out, "%s/Host", dir);
+    argv_add(out, "run");
+    argv_add(out, "--home=%s", cli->store.path);
+    argv_add(out, "--id=%s", cli->id);
+    argv_add(out, "--notify-fd=%d", notify_fd);
+    if (a->headless)
+        argv_add(out, "--headless");
+    if (a->nat_nic)
+        argv_add(out, "--nat-nic");
+    if (a->disconnected_nic)
+        argv_add(out, "--disconnected-nic");
+    if (a->discard_state)
+        argv_add(out, "--discard-state");
+    if (a->attach_network)
+        argv_add(out, "--attach-network=%s", a->attach_network);
+    return 0;
+}
+
+// Starts Host; *notify is the end of the pipe on which it reports.
+static pid_t start_host(const struct cli *cli, const struct run_args *a, int log, int *notify,
+                        struct err *e)
+{
+    int ends[2];
+    if (pipe(ends) < 0)
+        return err_sys(e, "cannot make a pipe");
+    AUTO_CLOSE int ours = ends[0];
+    AUTO_CLOSE int theirs = ends[1];
+    fcntl(ours, F_SETFD, FD_CLOEXEC);
+    fcntl(theirs, F_SETFD, FD_CLOEXEC);
+    struct argv argv = {0};
+    pid_t pid = -1;
+    if (host_argv(cli, a, theirs, &argv, e) == 0)
+        pid = spawn(&(struct spawn){.argv = argv.v,
+                                    .in = -1,
+                                    .out = log,
+                                    .err = log,
+                                    .keep = &theirs,
+                                    .keep_count = 1,
+                                    .cwd_fd = -1,
+                                    .new_session = true},
+                    e);
+    argv_free(&argv);
+    *notify = pid < 0 ? -1 : TAKE_FD(ours);
+    return pid;
+}
+
+// Host's one line about the start. NULL with ERR_TIMEOUT, ERR_INTERRUPTED, or ERR_FAILED when Host
+// ended without one.
+static json_t *read_report(int fd, int64_t deadline, struct err *e)
+{
+    char line[64 << 10];
+    size_t n = 0;
+    for (;;) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        int64_t left = deadline - clock_ms();
+        int ready = poll(&p, 1, left < 0 ? 0 : (int)left);
+        ssize_t got = ready > 0 ? read(fd, line + n, sizeof line - 1 - n) : -1;
+        if (ready == 0)
+            err_set(e, ERR_TIMEOUT, "the guest did not run in time; Host was told to give up");
+        else if (ready < 0 && interrupt_check(e) < 0)
+            return NULL;
+        else if (ready < 0 || (got < 0 && errno == EINTR))
+            continue;
+        else if (got <= 0)
+            err_set(e, ERR_FAILED, "Host ended without a word ('tailmac logs' shows its log)");
+        else {
+            n += (size_t)got;
+            line[n] = 0;
+            if (line[n - 1] == '\n')
+                return json_loads(line, 0, NULL);
+            continue;
+        }
+        return NULL;
+    }
+}
+
+static json_t *unpack_report(json_t *report, struct err *e)
+{
+    const char *code = NULL;
+    const char *message = NULL;
+    json_t *ok = json_incref(json_object_get(report, "ok"));
+    if (!ok &&
+        json_unpack(report, "{s:{s:s, s:s}}", "error", "code", &code, "message", &message) == 0)
+        err_set(e, err_code_parse(code), "cannot run VM: %s", message);
+    else if (!ok)
+        err_set(e, ERR_FAILED, "Host said nothing that makes sense");
+    json_decref(report);
+    return ok;
+}
+
+static void print_started(const json_t *doc)
+{
+    const char *note = json_string_value(json_object_get(doc, "note"));
+    const char *boot = json_string_value(json_object_get(doc, "boot"));
+    printf("%s: %s (%s)\n", json_string_value(json_object_get(doc, "id")),
+           json_string_value(json_object_get(doc, "state")),
+           strcmp(boot, "resumed") == 0 ? "resumed from its saved state" : "cold boot");
+    if (note)
+        printf("%s: note: %s\n", json_string_value(json_object_get(doc, "id")), note);
+}
+
+static int start(struct cli *cli, const struct run_args *args, int64_t deadline, struct err *e)
+{
+    struct vm vm;
+    if (args->attach_network && socket_path_check(args->attach_network, e) < 0)
+        return -1;
+    if (vm_open(&cli->store, cli->id, LOCK_NONE, &vm, e) < 0)
+        return -1;
+    AUTO_CLOSE int log = open_log(&vm, e);
+    vm_close(&vm);
+    if (log < 0)
+        return -1;
+    AUTO_CLOSE int notify = -1;
+    pid_t pid = start_host(cli, args, log, &notify, e);
+    if (pid < 0)
+        return -1;
+    json_t *report = read_report(notify, deadline, e);
+    if (!report && (e->code == ERR_TIMEOUT || e->code == ERR_INTERRUPTED))
+        kill(pid, SIGINT); // before the guest runs it halts; nothing is saved or lost
+    json_t *status = report ? unpack_report(report, e) : NULL;
+    if (!status)
+        return -1;
+    json_decref(status);
+    return 0;
+}
+
+static int run_run(struct cli *cli, void *args_, struct err *e)
+{
+    const struct run_args *args = args_;
+    interrupt_catch();
+    int64_t timeout = args->timeout < 0 ? DEFAULT_MS : args->timeout;
+    int64_t deadline = clock_ms() + timeout;
+    struct follow *log = args->tail ? follow_open(&cli->store, cli->id, VM_HOST_LOG, 0, e) : NULL;
+    if (args->tail && !log)
+        return -1;
+    if (start(cli, args, deadline, e) < 0) {
+        follow_close(log);
+        return -1;
+    }
+    int64_t left = deadline - clock_ms();
+    json_t *status = live_wait(&cli->store, cli->id, args->wait ? args->wait : "running",
+                               left < 0 ? 0 : left, e);
+    if (!status) {
+        follow_close(log);
+        return -1;
+    }
+    cli_print(cli, status, print_started);
+    if (log)
+        follow_until_stopped(log);
+    follow_close(log);
+    return 0;
+}
+
+const struct command cmd_run = {
+    .name = "run",
+    .summary = "Start a VM in the background, from its saved state where it has one",
+    .id = ID_REQUIRED,
+    .opts = opts,
+    .args_size = sizeof(struct run_args),
+    .run = run_run,
+};

@@ -1,0 +1,237 @@
+// Asking Hosts, and reading what they left.
+#include "cli/live.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "vm/record.h"
+#include "vm/saved.h"
+
+enum {
+    CALL_MS = 10000,
+    // A Host takes its lock a moment before it listens, and drops it a moment after.
+    SETTLE_MS = 5000,
+    SETTLE_STEP_MS = 5,
+};
+
+static struct client_conn *connect_once(const struct store *s, const char *id, struct err *e)
+{
+    AUTO_FREE char *path = NULL;
+    if (runtime_path(s, id, RUNTIME_CONTROL, &path, e) < 0)
+        return NULL;
+    return client_open(path, NULL, e);
+}
+
+struct client_conn *live_connect(const struct store *s, const char *id, struct err *e)
+{
+    struct vm vm;
+    if (vm_open_unread(s, id, LOCK_NONE, &vm, e) < 0)
+        return NULL;
+    int64_t deadline = clock_ms() + SETTLE_MS;
+    struct client_conn *c;
+    while (!(c = connect_once(s, id, e))) {
+        enum lock_kind held = lock_held(vm.fd, VM_LOCK);
+        if (held == LOCK_NONE)
+            err_set(e, ERR_NOT_RUNNING, "VM '%s' is not running", id);
+        else if (held == LOCK_SHARED || clock_ms() > deadline)
+            err_set(e, ERR_BUSY, "VM '%s' is in use, but no Host answers for it", id);
+        else if (poll(NULL, 0, SETTLE_STEP_MS) >= 0)
+            continue;
+        break;
+    }
+    vm_close(&vm);
+    return c;
+}
+
+json_t *live_call(const struct store *s, const char *id, const char *verb, json_t *args,
+                  int64_t timeout_ms, struct err *e)
+{
+    struct client_conn *c = live_connect(s, id, e);
+    if (!c) {
+        json_decref(args);
+        return NULL;
+    }
+    json_t *answer = client_call(c, verb, args, timeout_ms, NULL, e);
+    client_close(c);
+    return answer;
+}
+
+static void add_rest(json_t *doc, const struct vm *vm, enum lock_kind held)
+{
+    json_t *record = record_read(vm->fd, held == LOCK_EXCLUSIVE);
+    json_object_update_missing(doc, record);
+    json_decref(record);
+    json_object_set_new(doc, "state", json_string(held == LOCK_EXCLUSIVE ? "busy" : "stopped"));
+    json_object_set_new(doc, "saved", json_boolean(saved_find(vm->fd) == SAVED_READY));
+}
+
+static json_t *config_facts(const struct vm *vm)
+{
+    char mac[MAC_TEXT];
+    char ethermac[MAC_TEXT];
+    mac_format(&vm->config.mac, mac);
+    mac_format(&vm->config.ethermac, ethermac);
+    return json_pack("{s:s, s:I, s:I, s:s, s:s, s:s, s:I}", "arch", vm->config.arch, "memorySize",
+                     (json_int_t)vm->config.memory_size, "cpus", (json_int_t)vm->config.cpus, "mac",
+                     mac, "ethermac", ethermac, "serverSocket", vm->config.server_socket, "port",
+                     (json_int_t)vm->config.port);
+}
+
+json_t *live_status(const struct store *s, const char *id)
+{
+    struct vm vm;
+    struct err e;
+    json_t *doc = json_pack("{s:s}", "id", id);
+    if (vm_open(s, id, LOCK_NONE, &vm, &e) < 0) {
+        json_object_set_new(doc, "state", json_string("unreadable"));
+        json_object_set_new(doc, "error", json_string(e.msg));
+        return doc;
+    }
+    json_object_set_new(doc, "directory", json_sprintf("%s/%s", s->path, id));
+    enum lock_kind held = lock_held(vm.fd, VM_LOCK);
+    json_t *host = held == LOCK_EXCLUSIVE ? live_call(s, id, "status", NULL, CALL_MS, &e) : NULL;
+    if (host) {
+        json_object_update(doc, host);
+        json_decref(host);
+    } else {
+        add_rest(doc, &vm, lock_held(vm.fd, VM_LOCK));
+    }
+    json_t *config = config_facts(&vm);
+    json_object_update_missing(doc, config);
+    json_decref(config);
+    vm_close(&vm);
+    return doc;
+}
+
+bool live_is_running(const json_t *status)
+{
+    return json_object_get(status, "pid") != NULL;
+}
+
+static const char *text_of(const json_t *doc, const char *key)
+{
+    const char *text = json_string_value(json_object_get(doc, key));
+    return text ? text : "";
+}
+
+char *live_summary(const json_t *status)
+{
+    const char *state = text_of(status, "state");
+    const char *reason = text_of(status, "reason");
+    if (*text_of(status, "error"))
+        return xasprintf("%s: %s", state, text_of(status, "error"));
+    if (live_is_running(status))
+        return xasprintf("%s%s%s", state, *reason ? ": " : "", reason);
+    const char *ended = text_of(status, "ended");
+    if (json_is_true(json_object_get(status, "saved")))
+        return xasprintf("%s (saved)", state);
+    bool tell = strcmp(ended, ENDED_FAILED) == 0 && *reason;
+    return xasprintf("%s (%s%s%s)", state, ended, tell ? ": " : "", tell ? reason : "");
+}
+
+static bool has_ip(const json_t *status)
+{
+    size_t i;
+    size_t j;
+    json_t *nic;
+    json_t *address;
+    json_array_foreach(json_object_get(json_object_get(status, "agent"), "nics"), i, nic)
+        json_array_foreach(json_object_get(nic, "addresses"), j, address) {
+            const char *text = json_string_value(address);
+            if (!strchr(text, ':') && strncmp(text, "169.254.", 8) != 0)
+                return true;
+        }
+    return false;
+}
+
+// 1: it is so; 0: not yet; -1: it will not be.
+static int judge(const json_t *status, const char *what, struct err *e)
+{
+    const char *state = text_of(status, "state");
+    bool running = strcmp(state, "running") == 0;
+    if (strcmp(what, "running") == 0 && running)
+        return 1;
+    if (strcmp(what, "ready") == 0 &&
+        json_is_true(json_object_get(json_object_get(status, "agent"), "ready")))
+        return 1;
+    if (strcmp(what, "ip") == 0 && running && has_ip(status))
+        return 1;
+    if (strcmp(what, "stopped") != 0 &&
+        (strcmp(state, "panicked") == 0 || strcmp(state, "io-error") == 0))
+        return err_set(e, ERR_FAILED, "VM '%s' is %s: %s", text_of(status, "id"), state,
+                       text_of(status, "reason"));
+    return 0;
+}
+
+// Host is gone, or about to be: waits until its lock is free and tells how the run ended.
+static json_t *wait_for_rest(const struct store *s, const char *id, int64_t deadline, struct err *e)
+{
+    struct vm vm;
+    if (vm_open_unread(s, id, LOCK_NONE, &vm, e) < 0)
+        return NULL;
+    while (lock_held(vm.fd, VM_LOCK) == LOCK_EXCLUSIVE && clock_ms() < deadline)
+        poll(NULL, 0, SETTLE_STEP_MS);
+    vm_close(&vm);
+    return live_status(s, id);
+}
+
+static json_t *ended_instead(const struct store *s, const char *id, const char *what,
+                             int64_t deadline, struct err *e)
+{
+    int64_t settle = clock_ms() + SETTLE_MS;
+    json_t *status =
+        wait_for_rest(s, id, deadline >= 0 && deadline < settle ? deadline : settle, e);
+    if (!status || strcmp(what, "stopped") == 0)
+        return status;
+    AUTO_FREE char *summary = live_summary(status);
+    err_set(e, ERR_FAILED, "VM '%s' ended before it was %s: %s", id, what, summary);
+    json_decref(status);
+    return NULL;
+}
+
+// Looks, then waits for an event and looks again.
+static json_t *watch(struct client_conn *c, const char *what, int64_t deadline, bool *gone,
+                     struct err *e)
+{
+    json_t *ok = client_call(c, "events", NULL, CALL_MS, gone, e);
+    json_decref(ok);
+    while (ok) {
+        json_t *status = client_call(c, "status", NULL, CALL_MS, gone, e);
+        int verdict = status ? judge(status, what, e) : -1;
+        if (verdict == 1)
+            return status;
+        json_decref(status);
+        if (verdict < 0)
+            return NULL;
+        int64_t left = deadline < 0 ? -1 : deadline - clock_ms();
+        json_t *event = client_event(c, deadline >= 0 && left < 0 ? 0 : left, gone, e);
+        if (!event)
+            return NULL;
+        json_decref(event);
+    }
+    return NULL;
+}
+
+json_t *live_wait(const struct store *s, const char *id, const char *what, int64_t timeout_ms,
+                  struct err *e)
+{
+    int64_t deadline = timeout_ms < 0 ? -1 : clock_ms() + timeout_ms;
+    struct client_conn *c = live_connect(s, id, e);
+    if (!c && e->code == ERR_NOT_RUNNING && strcmp(what, "stopped") == 0)
+        return live_status(s, id);
+    if (!c)
+        return NULL;
+    bool gone = false;
+    json_t *status = watch(c, what, deadline, &gone, e);
+    client_close(c);
+    if (!status && gone)
+        return ended_instead(s, id, what, deadline, e);
+    if (!status && e->code == ERR_TIMEOUT)
+        err_set(e, ERR_TIMEOUT, "VM '%s' was not %s within %lld ms", id,
+                strcmp(what, "ip") == 0 ? "given an address" : what, (long long)timeout_ms);
+    return status;
+}

@@ -1,0 +1,31 @@
+// VMs as they are now: asked of their Host while one runs, read from their directory at rest.
+#pragma once
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "proto/client.h"
+#include "vm/store.h"
+
+// Everything about one VM as one document. A VM that cannot be read has an "error" in it.
+json_t *live_status(const struct store *s, const char *id);
+
+// Whether live_status() was answered by a Host.
+bool live_is_running(const json_t *status);
+
+// A connection to the Host of a VM. ERR_NO_VM; ERR_NOT_RUNNING when it is at rest; ERR_BUSY when
+// something else holds it.
+struct client_conn *live_connect(const struct store *s, const char *id, struct err *e);
+
+// One verb, one answer. ERR_NOT_RUNNING as above.
+json_t *live_call(const struct store *s, const char *id, const char *verb, json_t *args,
+                  int64_t timeout_ms, struct err *e);
+
+// Waits until the VM is "running", "ready", has an "ip", or is "stopped"; the status then. A VM
+// that ends, fails or panics while something else is awaited is ERR_FAILED with the reason.
+json_t *live_wait(const struct store *s, const char *id, const char *what, int64_t timeout_ms,
+                  struct err *e);
+
+// "running", "stopped (saved)", "panicked: …": for people. The caller frees.
+char *live_summary(const json_t *status);

@@ -1,0 +1,276 @@
+// The agent client: one session at a time, requests with ids, facts kept as they come.
+#include "host/agent.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "agent/wire.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/os.h"
+
+enum {
+    HELLO_MS = 1000, // a greeting may be lost with the guest's memory of it
+    REQUEST_SECONDS = 5,
+    FACT_MAX = 1024,
+    ADDRESSES_MAX = 64,
+};
+
+struct request {
+    struct agent *agent;
+    unsigned id;
+    agent_done *done;
+    void *arg;
+    struct event *timer;
+    LIST_ENTRY(request) link;
+};
+
+struct agent {
+    struct event_base *base;
+    struct bufferevent *io;
+    struct agent_hooks hooks;
+    struct event *hello;
+    uint32_t nonce; // 0: no session wanted
+    bool ready;
+    unsigned next_id;
+    json_t *facts;
+    struct wire_decoder decoder;
+    unsigned char buffer[WIRE_FRAME_MAX];
+    LIST_HEAD(, request) requests;
+};
+
+static void request_end(struct request *rq, const struct err *why)
+{
+    agent_done *done = rq->done;
+    void *arg = rq->arg;
+    LIST_REMOVE(rq, link);
+    event_free(rq->timer);
+    free(rq);
+    done(arg, why);
+}
+
+static void fail_requests(struct agent *a, const char *why)
+{
+    struct err e;
+    err_set(&e, ERR_FAILED, "%s", why);
+    struct request *rq;
+    while ((rq = LIST_FIRST(&a->requests)))
+        request_end(rq, &e);
+}
+
+static void send_frame(struct agent *a, struct wire_writer *w)
+{
+    size_t n = wire_end(w);
+    if (n > 0)
+        bufferevent_write(a->io, w->buf, n);
+}
+
+static void say_hello(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct agent *a = arg;
+    unsigned char buf[64];
+    struct wire_writer w;
+    // A guest that reads nothing must not make greetings pile up.
+    if (evbuffer_get_length(bufferevent_get_output(a->io)) == 0) {
+        wire_begin(&w, buf, sizeof buf, WIRE_HELLO, a->nonce);
+        send_frame(a, &w);
+    }
+    event_add(a->hello, &(struct timeval){.tv_sec = HELLO_MS / 1000});
+}
+
+// "eth0 52:cc:cc:cc:cc:01 up 192.168.0.7/24,fe80::1/64" or with "-" for no address.
+static json_t *parse_nic(const char *text)
+{
+    char name[64];
+    char mac[MAC_TEXT];
+    char link[8];
+    int addresses_at = 0;
+    if (sscanf(text, "%63s %17s %7s %n", name, mac, link, &addresses_at) != 3 || !addresses_at)
+        return NULL;
+    json_t *list = json_array();
+    char *copy = xstrdup(text + addresses_at);
+    char *rest = copy;
+    for (char *one; (one = strsep(&rest, ",")) && json_array_size(list) < ADDRESSES_MAX;)
+        if (*one && strcmp(one, "-") != 0)
+            json_array_append_new(list, json_string(one));
+    free(copy);
+    json_t *nic = json_pack("{s:s, s:s, s:b, s:o}", "name", name, "mac", mac, "up",
+                            strcmp(link, "up") == 0, "addresses", list);
+    if (!nic) // a name that is no UTF-8
+        json_decref(list);
+    return nic;
+}
+
+static void take_facts(struct agent *a, const struct wire_frame *f)
+{
+    static const char *const keys[] = {"agent", "hostname", "uptime"};
+    char text[FACT_MAX];
+    json_t *facts = json_object();
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (wire_get(f, keys[i], text, sizeof text) >= 0)
+            json_object_set_new(facts, keys[i], json_string(text));
+    json_t *nics = json_array();
+    size_t pos = 0;
+    for (long n; (n = wire_value_next(f, &pos, "nic", text, sizeof text)) != -1;) {
+        json_t *nic = n < 0 ? NULL : parse_nic(text);
+        if (nic)
+            json_array_append_new(nics, nic);
+    }
+    json_object_set_new(facts, "nics", nics);
+    json_decref(a->facts);
+    a->facts = facts;
+}
+
+static void on_answer(struct agent *a, const struct wire_frame *f)
+{
+    char text[FACT_MAX];
+    if (wire_get(f, "id", text, sizeof text) < 0)
+        return;
+    unsigned id = (unsigned)strtoul(text, NULL, 10);
+    struct request *rq;
+    LIST_FOREACH(rq, &a->requests, link)
+        if (rq->id == id)
+            break;
+    if (!rq)
+        return;
+    struct err e;
+    if (f->type == WIRE_ERROR) {
+        long n = wire_get(f, "message", text, sizeof text);
+        err_set(&e, ERR_FAILED, "the guest's agent: %s", n < 0 ? "unknown error" : text);
+    }
+    request_end(rq, f->type == WIRE_ERROR ? &e : NULL);
+}
+
+static void on_frame(struct agent *a, const struct wire_frame *f)
+{
+    if (a->nonce == 0 || f->nonce != a->nonce)
+        return;
+    if (f->type == WIRE_READY) {
+        bool first = !a->ready;
+        event_del(a->hello);
+        a->ready = true;
+        take_facts(a, f);
+        if (first)
+            a->hooks.ready(a->hooks.arg);
+        else
+            a->hooks.changed(a->hooks.arg);
+    } else if (a->ready && f->type == WIRE_INFO) {
+        take_facts(a, f);
+        a->hooks.changed(a->hooks.arg);
+    } else if (f->type == WIRE_OK || f->type == WIRE_ERROR) {
+        on_answer(a, f);
+    }
+}
+
+static void on_read(struct bufferevent *io, void *arg)
+{
+    struct agent *a = arg;
+    struct evbuffer *in = bufferevent_get_input(io);
+    while (evbuffer_get_length(in) > 0) {
+        size_t room;
+        void *space = wire_space(&a->decoder, &room);
+        int n = evbuffer_remove(in, space, room);
+        if (n <= 0)
+            return;
+        wire_added(&a->decoder, (size_t)n);
+        struct wire_frame f;
+        while (wire_next(&a->decoder, &f))
+            on_frame(a, &f);
+    }
+}
+
+static void on_end(struct bufferevent *io, short what, void *arg)
+{
+    (void)what;
+    struct agent *a = arg;
+    bufferevent_disable(io, EV_READ | EV_WRITE);
+    agent_close(a);
+}
+
+struct agent *agent_new(struct event_base *base, int fd, const struct agent_hooks *hooks)
+{
+    struct agent *a = xcalloc(1, sizeof *a);
+    a->base = base;
+    a->hooks = *hooks;
+    a->hello = evtimer_new(base, say_hello, a);
+    wire_decoder_init(&a->decoder, a->buffer, sizeof a->buffer);
+    a->io = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
+    bufferevent_setcb(a->io, on_read, NULL, on_end, a);
+    bufferevent_enable(a->io, EV_READ | EV_WRITE);
+    return a;
+}
+
+void agent_free(struct agent *a)
+{
+    if (!a)
+        return;
+    agent_close(a);
+    event_free(a->hello);
+    bufferevent_free(a->io);
+    json_decref(a->facts);
+    free(a);
+}
+
+void agent_open(struct agent *a)
+{
+    agent_close(a);
+    do
+        os_random(&a->nonce, sizeof a->nonce);
+    while (a->nonce == 0);
+    say_hello(-1, 0, a);
+}
+
+void agent_close(struct agent *a)
+{
+    a->nonce = 0;
+    a->ready = false;
+    event_del(a->hello);
+    fail_requests(a, "the channel to the guest's agent was closed");
+}
+
+bool agent_is_ready(const struct agent *a)
+{
+    return a->ready;
+}
+
+static void on_late(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct err e;
+    err_set(&e, ERR_TIMEOUT, "the guest's agent does not answer");
+    request_end(arg, &e);
+}
+
+void agent_set_mac(struct agent *a, const struct mac *from, const struct mac *to, agent_done *done,
+                   void *arg)
+{
+    struct request *rq = xcalloc(1, sizeof *rq);
+    *rq = (struct request){.agent = a, .id = ++a->next_id, .done = done, .arg = arg};
+    rq->timer = evtimer_new(a->base, on_late, rq);
+    event_add(rq->timer, &(struct timeval){.tv_sec = REQUEST_SECONDS});
+    LIST_INSERT_HEAD(&a->requests, rq, link);
+    char from_text[MAC_TEXT];
+    char to_text[MAC_TEXT];
+    mac_format(from, from_text);
+    mac_format(to, to_text);
+    unsigned char buf[256];
+    struct wire_writer w;
+    wire_begin(&w, buf, sizeof buf, WIRE_SET_MAC, a->nonce);
+    wire_put(&w, "id", "%u", rq->id);
+    wire_put(&w, "from", "%s", from_text);
+    wire_put(&w, "to", "%s", to_text);
+    send_frame(a, &w);
+}
+
+json_t *agent_status(const struct agent *a)
+{
+    json_t *status = a->ready && a->facts ? json_deep_copy(a->facts) : json_object();
+    json_object_set_new(status, "ready", json_boolean(a->ready));
+    return status;
+}

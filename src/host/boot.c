@@ -1,0 +1,235 @@
+// From a VM at rest to a running guest: out of a saved state where there is a good one, else cold.
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "host/run.h"
+#include "proto/line.h"
+#include "proto/unix.h"
+
+// --- which state ---
+
+static int load_manifest(struct host *h, enum saved_kind kind, struct err *e)
+{
+    h->manifest = saved_manifest(h->vm.fd, kind, e);
+    if (!h->manifest || saved_check_files(h->vm.fd, h->manifest, kind, e) < 0)
+        return -1;
+    return 0;
+}
+
+// Somebody retired this state and died. Where the disk has not changed since, its guest has not run
+// and nothing is lost; else it belongs to the past.
+static int judge_retired(struct host *h, struct err *e)
+{
+    struct err why;
+    if (load_manifest(h, SAVED_RETIRED, &why) == 0) {
+        host_note(h, "the last run ended before its guest ran; resuming the same saved state");
+        return saved_unretire(h->vm.fd, e);
+    }
+    host_note(h, "cold boot: the saved state was overtaken by a run that ended without saving (%s)",
+              why.msg);
+    json_decref(h->manifest);
+    h->manifest = NULL;
+    return saved_discard(h->vm.fd, e);
+}
+
+static void note_killed(struct host *h)
+{
+    json_t *record = record_read(h->vm.fd, false);
+    const char *ended = json_string_value(json_object_get(record, "ended"));
+    if (strcmp(ended, ENDED_KILLED) == 0)
+        host_note(h, "cold boot: the last run was killed and left no saved state");
+    json_decref(record);
+}
+
+static int choose_state(struct host *h, struct err *e)
+{
+    enum saved_kind kind = saved_find(h->vm.fd);
+    if (h->options->discard_state && kind != SAVED_NONE) {
+        host_note(h, "cold boot: the saved state was discarded as asked");
+        return saved_discard(h->vm.fd, e);
+    }
+    if (kind == SAVED_RETIRED)
+        return judge_retired(h, e);
+    if (kind == SAVED_NONE) {
+        note_killed(h);
+        return 0;
+    }
+    if (load_manifest(h, kind, e) == 0)
+        return 0;
+    return err_wrap(e, "cannot resume (the saved state is kept; --discard-state boots without it)");
+}
+
+// --- which NICs ---
+
+static void add_nic(struct host *h, enum nic_role role, struct mac mac)
+{
+    h->nics[h->nic_count++] = (struct host_nic){.role = role, .mac = mac, .actual = mac};
+}
+
+// Headless: one NIC, the kind that was asked for. Else, and when asked for both: NAT and socket.
+static void layout_nics(struct host *h)
+{
+    const struct host_options *o = h->options;
+    bool both = !o->headless || (o->nat_nic && o->disconnected_nic);
+    if (both || o->nat_nic)
+        add_nic(h, NIC_NAT, h->vm.config.ethermac);
+    if (both || !o->nat_nic)
+        add_nic(h, NIC_SOCKET, h->vm.config.mac);
+}
+
+// The NICs of a saved guest are in its snapshot: as many, with the MACs they had.
+static int match_nics(struct host *h, struct err *e)
+{
+    const json_t *saved = json_object_get(h->manifest, "nics");
+    if (json_array_size(saved) != (size_t)h->nic_count)
+        return err_set(e, ERR_FAILED,
+                       "cannot resume: the saved guest has %zu NICs, this run asks for %d "
+                       "(--headless, --nat-nic and --disconnected-nic choose them; the saved "
+                       "state is kept)",
+                       json_array_size(saved), h->nic_count);
+    for (int i = 0; i < h->nic_count; i++) {
+        const char *mac =
+            json_string_value(json_object_get(json_array_get(saved, (size_t)i), "mac"));
+        if (!mac || mac_parse(mac, &h->nics[i].actual, e) < 0)
+            return err_set(e, ERR_FAILED, "the saved state's manifest is damaged: nics");
+    }
+    h->agent_expected = json_is_true(json_object_get(h->manifest, "agent"));
+    return 0;
+}
+
+// --- the start ---
+
+// Tells who waits for the start how it went, once.
+static void notify(struct host *h, json_t *answer)
+{
+    struct err e;
+    AUTO_FREE char *text = json_dumps(answer, JSON_COMPACT);
+    json_decref(answer);
+    if (h->options->notify_fd < 0)
+        return;
+    AUTO_FREE char *line = xasprintf("%s\n", text);
+    fd_write_all(h->options->notify_fd, line, strlen(line), &e);
+    close(h->options->notify_fd);
+    h->options->notify_fd = -1;
+}
+
+static void fail_start(struct host *h, const struct err *why)
+{
+    if (h->failure.code)
+        return;
+    h->failure = *why;
+    host_enter(h, ST_STOPPING, why->msg);
+    host_end(h, ENDED_FAILED, NULL);
+}
+
+static void on_resumed(void *arg, const struct err *why)
+{
+    struct host *h = arg;
+    struct err e;
+    if (why) {
+        if (h->resumed && saved_unretire(h->vm.fd, &e) < 0)
+            log_line("%s", e.msg);
+        fail_start(h, why);
+        return;
+    }
+    // The guest runs: its saved state is of the past for good.
+    if (h->resumed && saved_discard(h->vm.fd, &e) < 0)
+        log_line("%s", e.msg);
+    notify(h, line_answer_ok(NULL, host_status(h)));
+}
+
+// The guest is loaded and stands still. From here on it may run, and the records must say so first.
+static void on_loaded(void *arg, const struct err *why)
+{
+    struct host *h = arg;
+    struct err e;
+    if (why) {
+        fail_start(h, why);
+        return;
+    }
+    if (h->state != ST_STARTING && h->state != ST_RESTORING)
+        return;
+    host_sync_link(h);
+    if (record_begin(h->vm.fd, h->resumed ? "resumed" : "cold", h->note, &e) < 0 ||
+        (h->resumed && saved_retire(h->vm.fd, &e) < 0)) {
+        fail_start(h, &e);
+        return;
+    }
+    h->begun = true;
+    agent_open(h->agent);
+    h->ops->resume(h->engine, on_resumed, h);
+}
+
+static int start_engine(struct host *h, int console_fd, int agent_fd, struct err *e)
+{
+    AUTO_CLOSE int saved_fd = h->manifest ? saved_open(h->vm.fd, SAVED_READY, e) : -1;
+    if (h->manifest && saved_fd < 0)
+        return -1;
+    struct engine_saved saved = {.dir_fd = saved_fd,
+                                 .engine = json_object_get(h->manifest, "engine")};
+    struct engine_spec spec = {
+        .config = &h->vm.config,
+        .dir = h->vm_path,
+        .dir_fd = h->vm.fd,
+        .runtime = h->store.runtime,
+        .lock_fd = h->vm.lock_fd,
+        .console_fd = console_fd,
+        .agent_fd = agent_fd,
+        .nic_count = h->nic_count,
+        .saved = h->manifest ? &saved : NULL,
+    };
+    for (int i = 0; i < h->nic_count; i++)
+        spec.nics[i] = (struct engine_nic){.role = h->nics[i].role,
+                                           .mac = h->nics[i].actual,
+                                           .socket_fd = h->nic ? nic_fd(h->nic) : -1};
+    struct engine_callbacks callbacks;
+    host_engine_callbacks(h, &callbacks);
+    h->engine = h->ops->start(h->base, &spec, &callbacks, on_loaded, h, e);
+    return h->engine ? 0 : -1;
+}
+
+static int start_parts(struct host *h, struct err *e)
+{
+    int console[2];
+    int agent[2];
+    if (unix_pair(console, e) < 0 || unix_pair(agent, e) < 0)
+        return -1;
+    AUTO_CLOSE int console_child = console[1];
+    AUTO_CLOSE int agent_child = agent[1];
+    if (host_open_channels(h, console[0], agent[0], e) < 0 || host_open_nic(h, e) < 0)
+        return -1;
+    macs_begin(h);
+    if (h->nic && (!h->options->disconnected_nic || h->options->attach_network))
+        nic_attach(h->nic, h->options->attach_network ? h->options->attach_network
+                                                      : h->vm.config.server_socket);
+    return start_engine(h, console_child, agent_child, e);
+}
+
+int boot_start(struct host *h, struct err *e)
+{
+    time_t now = time(NULL);
+    struct tm tm;
+    gmtime_r(&now, &tm);
+    strftime(h->started, sizeof h->started, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    if (choose_state(h, e) < 0)
+        return -1;
+    h->resumed = h->manifest != NULL;
+    host_enter(h, h->resumed ? ST_RESTORING : ST_STARTING, NULL);
+    AUTO_FREE char *warning = NULL;
+    if (h->resumed && saved_complete_config(h->manifest, &h->vm.config, &warning, e) < 0)
+        return -1;
+    if (warning)
+        host_note(h, "%s", warning);
+    layout_nics(h);
+    if (h->resumed && match_nics(h, e) < 0)
+        return -1;
+    h->ops = engine_find(h->vm.config.engine, e);
+    return h->ops ? start_parts(h, e) : -1;
+}

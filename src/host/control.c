@@ -1,0 +1,186 @@
+// The verbs of Host's control socket.
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "host/host.h"
+
+bool host_ready(const struct host *h)
+{
+    return h->state == ST_RUNNING && h->macs_pending == 0 && h->agent && agent_is_ready(h->agent);
+}
+
+static json_t *nic_document(const struct host *h, int i)
+{
+    const struct host_nic *n = &h->nics[i];
+    char mac[MAC_TEXT];
+    mac_format(&n->actual, mac);
+    json_t *doc = json_pack("{s:i, s:s, s:s}", "id", i, "role",
+                            n->role == NIC_NAT ? "nat" : "socket", "mac", mac);
+    if (memcmp(&n->actual, &n->mac, sizeof n->mac) != 0) {
+        mac_format(&n->mac, mac);
+        json_object_set_new(doc, "wanted_mac", json_string(mac));
+    }
+    if (n->role == NIC_SOCKET && h->nic) {
+        json_t *link = nic_status(h->nic);
+        json_object_update(doc, link);
+        json_decref(link);
+    }
+    return doc;
+}
+
+static void add_path(const struct host *h, json_t *doc, const char *key, const char *suffix)
+{
+    struct err e;
+    char *path = NULL;
+    if (runtime_path(&h->store, h->options->id, suffix, &path, &e) == 0)
+        json_object_set_new(doc, key, json_string(path));
+    free(path);
+}
+
+json_t *host_status(const struct host *h)
+{
+    json_t *doc = json_pack("{s:s, s:s, s:s?, s:s, s:s?, s:i, s:s}", "id", h->options->id, "state",
+                            state_name(h->state), "reason", h->reason, "boot",
+                            h->resumed ? "resumed" : "cold", "note", h->note, "pid", (int)getpid(),
+                            "started", h->started);
+    if (h->engine) {
+        json_object_set_new(doc, "engine_pid", json_integer(h->ops->pid(h->engine)));
+        json_object_set_new(doc, "engine", h->ops->describe(h->engine));
+        if (h->ops->ssh_port(h->engine))
+            json_object_set_new(doc, "ssh_port", json_integer(h->ops->ssh_port(h->engine)));
+    }
+    json_object_set_new(doc, "memory", json_integer((json_int_t)h->vm.config.memory_size));
+    add_path(h, doc, "control", RUNTIME_CONTROL);
+    add_path(h, doc, "console", RUNTIME_CONSOLE);
+    json_t *nics = json_array();
+    for (int i = 0; i < h->nic_count; i++)
+        json_array_append_new(nics, nic_document(h, i));
+    json_object_set_new(doc, "nics", nics);
+    json_t *agent = h->agent ? agent_status(h->agent) : json_object();
+    json_object_set_new(agent, "ready", json_boolean(host_ready(h)));
+    json_object_set_new(doc, "agent", agent);
+    return doc;
+}
+
+static void verb_status(void *arg, struct request *rq, const json_t *args)
+{
+    (void)args;
+    request_ok(rq, host_status(arg));
+}
+
+// The answer comes when it is true: when the engine has ended and the lock is free.
+static int wait_for_end(struct host *h, struct request *rq)
+{
+    struct err e;
+    if (h->waiting_count < (int)(sizeof h->waiting / sizeof *h->waiting)) {
+        h->waiting[h->waiting_count++] = rq;
+        return 0;
+    }
+    err_set(&e, ERR_BUSY, "too many clients wait for the end of this VM");
+    request_error(rq, &e);
+    return -1;
+}
+
+static void verb_stop(void *arg, struct request *rq, const json_t *args)
+{
+    struct host *h = arg;
+    struct err e;
+    bool sync = !json_is_false(json_object_get(args, "sync"));
+    if (h->state == ST_SAVING || h->state == ST_STOPPING) {
+        wait_for_end(h, rq);
+        return;
+    }
+    if (save_start(h, sync, &e) < 0)
+        request_error(rq, &e);
+    else if (json_is_false(json_object_get(args, "wait")))
+        request_ok(rq, NULL);
+    else
+        wait_for_end(h, rq);
+}
+
+static void verb_halt(void *arg, struct request *rq, const json_t *args)
+{
+    (void)args;
+    struct host *h = arg;
+    if (wait_for_end(h, rq) == 0 && h->state != ST_STOPPING)
+        host_halt(h, NULL);
+}
+
+// An engine's `done` that answers a request.
+static void answer(void *arg, const struct err *why)
+{
+    if (why)
+        request_error(arg, why);
+    else
+        request_ok(arg, NULL);
+}
+
+static void verb_pause(void *arg, struct request *rq, const json_t *args)
+{
+    (void)args;
+    struct host *h = arg;
+    struct err e;
+    enum state to;
+    if (!state_next(h->state, IN_PAUSE, &to)) {
+        state_refuse(h->state, IN_PAUSE, &e);
+        request_error(rq, &e);
+    } else {
+        h->ops->pause(h->engine, answer, rq);
+    }
+}
+
+static void verb_resume(void *arg, struct request *rq, const json_t *args)
+{
+    (void)args;
+    struct host *h = arg;
+    struct err e;
+    enum state to;
+    if (!state_next(h->state, IN_RESUME, &to)) {
+        state_refuse(h->state, IN_RESUME, &e);
+        request_error(rq, &e);
+    } else {
+        h->ops->resume(h->engine, answer, rq);
+    }
+}
+
+static void attach(struct host *h, struct request *rq, const char *server)
+{
+    struct err e;
+    if (host_order(h, IN_ATTACH, &e) < 0) {
+        request_error(rq, &e);
+    } else if (!h->nic) {
+        err_set(&e, ERR_FAILED, "this run has no socket NIC (it was started with --nat-nic)");
+        request_error(rq, &e);
+    } else {
+        nic_attach(h->nic, server);
+        request_ok(rq, nic_status(h->nic));
+    }
+}
+
+static void verb_attach(void *arg, struct request *rq, const json_t *args)
+{
+    struct host *h = arg;
+    struct err e;
+    const char *server = json_string_value(json_object_get(args, "network"));
+    if (!server)
+        server = h->vm.config.server_socket;
+    if (socket_path_check(server, &e) < 0)
+        request_error(rq, &e);
+    else
+        attach(h, rq, server);
+}
+
+static void verb_detach(void *arg, struct request *rq, const json_t *args)
+{
+    (void)args;
+    attach(arg, rq, NULL);
+}
+
+const struct verb host_verbs[] = {
+    {"status", verb_status}, {"stop", verb_stop},
+    {"halt", verb_halt},     {"pause", verb_pause},
+    {"resume", verb_resume}, {"attach", verb_attach},
+    {"detach", verb_detach}, {0},
+};

@@ -1,0 +1,349 @@
+// The Host process: what engine, agent, signals and orders do to the one VM it owns.
+#include "host/host.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "host/run.h"
+
+void host_note(struct host *h, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    free(h->note);
+    h->note = xvasprintf(fmt, ap);
+    va_end(ap);
+    log_line("%s", h->note);
+}
+
+void host_enter(struct host *h, enum state to, const char *reason)
+{
+    char *kept = xstrdup(reason);
+    free(h->reason);
+    h->reason = kept;
+    h->state = to;
+    log_line("state: %s%s%s", state_name(to), reason ? ": " : "", reason ? reason : "");
+    if (h->control)
+        server_event(h->control, json_pack("{s:s, s:s, s:s?}", "event", "state", "state",
+                                           state_name(to), "reason", reason));
+}
+
+bool host_input(struct host *h, enum input in, const char *reason)
+{
+    enum state to;
+    if (!state_next(h->state, in, &to))
+        return false;
+    if (to != h->state || reason)
+        host_enter(h, to, reason);
+    return true;
+}
+
+int host_order(struct host *h, enum input in, struct err *e)
+{
+    return host_input(h, in, NULL) ? 0 : state_refuse(h->state, in, e);
+}
+
+void host_end(struct host *h, const char *ended, const char *reason)
+{
+    h->ended = ended;
+    if (reason)
+        host_enter(h, h->state, reason);
+    if (h->engine)
+        h->ops->quit(h->engine);
+    else
+        event_base_loopbreak(h->base);
+}
+
+// --- engine ---
+
+static void on_shutdown(struct host *h)
+{
+    if (host_input(h, IN_SHUTDOWN, "the guest shut down"))
+        h->ended = ENDED_SHUTDOWN;
+}
+
+static void on_exited(struct host *h, const char *detail)
+{
+    log_line("engine: %s", detail);
+    if (h->state == ST_STOPPING) {
+        host_input(h, IN_EXITED, h->reason);
+    } else {
+        h->ended = ENDED_FAILED;
+        if (!h->failure.code)
+            err_set(&h->failure, ERR_FAILED, "%s", detail);
+        host_input(h, IN_EXITED, h->failure.msg);
+    }
+    event_base_loopbreak(h->base);
+}
+
+static void on_reset(struct host *h)
+{
+    log_line("the guest reboots");
+    console_reset(h->console);
+    agent_open(h->agent);
+    host_input(h, IN_RESET, NULL);
+}
+
+static void on_engine_event(void *arg, enum engine_event what, const char *detail)
+{
+    struct host *h = arg;
+    switch (what) {
+    case ENGINE_RUNNING:
+        host_input(h, IN_RUNNING, NULL);
+        break;
+    case ENGINE_PAUSED:
+        host_input(h, IN_PAUSED, NULL);
+        break;
+    case ENGINE_IO_ERROR:
+        host_input(h, IN_IO_ERROR, detail);
+        break;
+    case ENGINE_PANICKED:
+        host_input(h, IN_PANICKED, "the guest's kernel panicked");
+        break;
+    case ENGINE_RESET:
+        on_reset(h);
+        break;
+    case ENGINE_SHUTDOWN:
+        on_shutdown(h);
+        break;
+    case ENGINE_EXITED:
+        on_exited(h, detail);
+        break;
+    }
+}
+
+static void on_engine_log(void *arg, const char *text, size_t n)
+{
+    const struct host *h = arg;
+    logfile_write(h->engine_log, text, n);
+}
+
+// The console may tell before the engine does, and tells more; without pvpanic nobody else does.
+static void on_console_panic(void *arg, const char *line)
+{
+    struct host *h = arg;
+    if (h->state == ST_PANICKED)
+        host_enter(h, ST_PANICKED, line);
+    else
+        host_input(h, IN_PANICKED, line);
+}
+
+// --- agent ---
+
+static void tell_agent(struct host *h)
+{
+    json_t *event = agent_status(h->agent);
+    json_object_set_new(event, "event", json_string("agent"));
+    json_object_set_new(event, "ready", json_boolean(host_ready(h)));
+    server_event(h->control, event);
+}
+
+static void on_agent_ready(void *arg)
+{
+    struct host *h = arg;
+    log_line("agent: ready");
+    macs_apply(h);
+    tell_agent(h);
+}
+
+static void on_agent_changed(void *arg)
+{
+    tell_agent(arg);
+}
+
+// --- NIC ---
+
+static int socket_nic(const struct host *h)
+{
+    for (int i = 0; i < h->nic_count; i++)
+        if (h->nics[i].role == NIC_SOCKET)
+            return i;
+    return -1;
+}
+
+void host_sync_link(struct host *h)
+{
+    if (h->engine && h->nic)
+        h->ops->nic_link(h->engine, socket_nic(h), nic_up(h->nic), NULL, NULL);
+}
+
+static void on_link(void *arg, bool up)
+{
+    struct host *h = arg;
+    if (h->state != ST_SAVING)
+        host_sync_link(h);
+    server_event(h->control, json_pack("{s:s, s:b}", "event", "nic", "connected", up));
+}
+
+static void on_socket(void *arg, int fd)
+{
+    struct host *h = arg;
+    if (!h->engine)
+        return;
+    h->ops->nic_socket(h->engine, socket_nic(h), fd, NULL, NULL);
+    host_sync_link(h);
+}
+
+// --- signals ---
+
+void host_halt(struct host *h, const char *why)
+{
+    struct err e;
+    if (host_order(h, IN_HALT, &e) == 0)
+        host_end(h, ENDED_HALTED, why);
+}
+
+static void on_signal(evutil_socket_t sig, short what, void *arg)
+{
+    (void)what;
+    struct host *h = arg;
+    struct err e;
+    log_line("signal: %s", strsignal((int)sig));
+    if (sig != SIGINT) {
+        host_halt(h, "Host was told to end");
+    } else if (h->state == ST_STARTING || h->state == ST_RESTORING) {
+        err_set(&h->failure, ERR_INTERRUPTED, "interrupted");
+        host_halt(h, "interrupted");
+    } else if (save_start(h, true, &e) < 0) {
+        log_line("%s", e.msg);
+    }
+}
+
+static void watch_signals(struct host *h)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        h->signals[i] = evsignal_new(h->base, numbers[i], on_signal, h);
+        event_add(h->signals[i], NULL);
+    }
+    signal(SIGPIPE, SIG_IGN);
+}
+
+// --- the whole ---
+
+const struct engine_callbacks *host_engine_callbacks(struct host *h, struct engine_callbacks *out)
+{
+    *out = (struct engine_callbacks){.event = on_engine_event, .log = on_engine_log, .arg = h};
+    return out;
+}
+
+static int open_parts(struct host *h, struct err *e)
+{
+    char *path = NULL;
+    if (runtime_path(&h->store, h->options->id, RUNTIME_CONTROL, &path, e) < 0)
+        return -1;
+    json_t *hello =
+        json_pack("{s:s, s:i, s:s}", "hello", "tailmac-host", "version", 1, "id", h->options->id);
+    h->control = server_new(h->base, path, hello, host_verbs, h, e);
+    free(path);
+    h->engine_log = h->control ? logfile_open(h->vm.fd, VM_ENGINE_LOG, 1 << 20, e) : NULL;
+    return h->engine_log ? 0 : -1;
+}
+
+int host_open_channels(struct host *h, int console_fd, int agent_fd, struct err *e)
+{
+    char *path = NULL;
+    if (runtime_path(&h->store, h->options->id, RUNTIME_CONSOLE, &path, e) < 0)
+        return -1;
+    h->console = console_new(h->base, console_fd, path, h->vm.fd, on_console_panic, h, e);
+    free(path);
+    struct agent_hooks hooks = {.ready = on_agent_ready, .changed = on_agent_changed, .arg = h};
+    h->agent = agent_new(h->base, agent_fd, &hooks);
+    return h->console ? 0 : -1;
+}
+
+int host_open_nic(struct host *h, struct err *e)
+{
+    if (socket_nic(h) < 0)
+        return 0;
+    struct nic_hooks hooks = {.link = on_link, .socket = on_socket, .arg = h};
+    h->nic = nic_new(h->base, &h->store, h->options->id, &hooks, e);
+    return h->nic ? 0 : -1;
+}
+
+// Everything that tells of the run is put right before anybody is told that it ended.
+static void close_run(struct host *h)
+{
+    struct err e;
+    if (h->control)
+        server_retire(h->control);
+    nic_free(TAKE_PTR(h->nic));
+    console_free(TAKE_PTR(h->console));
+    agent_free(TAKE_PTR(h->agent));
+    if (h->begun && record_end(h->vm.fd, h->ended, h->reason, &e) < 0)
+        log_line("%s", e.msg);
+    if (h->engine)
+        h->ops->free(TAKE_PTR(h->engine));
+    vm_close(&h->vm);
+}
+
+static void answer_waiting(struct host *h)
+{
+    struct err e = {.code = ERR_FAILED};
+    bool failed = strcmp(h->ended, ENDED_FAILED) == 0;
+    if (failed)
+        err_set(&e, ERR_FAILED, "%s", h->reason ? h->reason : "the engine failed");
+    for (int i = 0; i < h->waiting_count; i++)
+        if (failed)
+            request_error(h->waiting[i], &e);
+        else
+            request_ok(h->waiting[i],
+                       json_pack("{s:s, s:s?}", "ended", h->ended, "reason", h->reason));
+    h->waiting_count = 0;
+}
+
+static void host_free(struct host *h)
+{
+    server_free(h->control);
+    for (size_t i = 0; i < sizeof h->signals / sizeof *h->signals; i++)
+        if (h->signals[i])
+            event_free(h->signals[i]);
+    if (h->agent_late)
+        event_free(h->agent_late);
+    logfile_close(h->engine_log);
+    json_decref(h->manifest);
+    store_close(&h->store);
+    event_base_free(h->base);
+    free(h->vm_path);
+    free(h->reason);
+    free(h->note);
+    free(h);
+}
+
+static int run_guest(struct host *h, struct err *e)
+{
+    if (open_parts(h, e) < 0 || boot_start(h, e) < 0)
+        return -1;
+    event_base_dispatch(h->base);
+    if (!h->failure.code)
+        return 0;
+    *e = h->failure;
+    return -1;
+}
+
+int host_run(struct host_options *options, struct err *e)
+{
+    struct host *h = xcalloc(1, sizeof *h);
+    h->options = options;
+    h->base = event_base_new();
+    h->ended = ENDED_FAILED;
+    h->vm.fd = h->vm.lock_fd = -1;
+    watch_signals(h);
+    int result = store_open(&h->store, options->home, e);
+    if (result == 0) {
+        result = vm_open(&h->store, options->id, LOCK_EXCLUSIVE, &h->vm, e);
+        if (result == 0) {
+            h->vm_path = xasprintf("%s/%s", h->store.path, options->id);
+            result = run_guest(h, e);
+            close_run(h);
+            answer_waiting(h);
+        }
+    }
+    host_free(h);
+    return result;
+}

@@ -1,0 +1,99 @@
+// What the files of the Host process share: one running VM.
+#pragma once
+
+#include <event2/event.h>
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/logfile.h"
+#include "engine/engine.h"
+#include "host/agent.h"
+#include "host/console.h"
+#include "host/nic.h"
+#include "host/state.h"
+#include "proto/server.h"
+#include "vm/record.h"
+#include "vm/saved.h"
+#include "vm/store.h"
+
+struct host_options {
+    const char *home;
+    const char *id;
+    bool headless;
+    bool disconnected_nic;
+    bool nat_nic;
+    bool discard_state;
+    const char *attach_network; // server path; NULL: the configuration's serverSocket
+    int notify_fd;              // one line about how the start went; -1: none
+};
+
+// A NIC in the guest: which role it has now, and the MAC that the guest still has for it.
+struct host_nic {
+    enum nic_role role;
+    struct mac mac;    // the configuration's
+    struct mac actual; // the guest's, which differs after a restore with another configuration
+};
+
+struct save_job;
+
+struct host {
+    struct host_options *options;
+    struct event_base *base;
+    struct store store;
+    struct vm vm;
+    char *vm_path; // absolute
+
+    enum state state;
+    char *reason;      // of the state, where it has one
+    const char *ended; // how the run ends, one of ENDED_…; NULL while it does not
+    bool begun;        // the guest has run: the record says so
+    char *note;        // what a user should know of how it was started
+    struct err failure;
+
+    const struct engine_ops *ops;
+    struct engine *engine;
+    struct console *console;
+    struct agent *agent;
+    struct nic *nic;
+    struct logfile *engine_log;
+    struct server *control;
+    struct event *signals[4];
+    struct event *agent_late;
+
+    struct host_nic nics[ENGINE_NICS_MAX];
+    int nic_count;
+    bool resumed;        // started from a saved state
+    bool agent_expected; // the saved guest had an agent
+    int macs_pending;    // NICs that do not have their MAC yet
+    json_t *manifest;    // of the state being restored
+
+    struct save_job *save;
+    struct request *waiting[16]; // who ordered the end, answered when it is true
+    int waiting_count;
+    char started[32];
+};
+
+// host.c: the life of the process.
+void host_enter(struct host *h, enum state to, const char *reason);
+bool host_input(struct host *h, enum input in, const char *reason);   // false: no such transition
+int host_order(struct host *h, enum input in, struct err *e);         // the same for an order
+void host_end(struct host *h, const char *ended, const char *reason); // the engine shall go
+void host_note(struct host *h, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+void host_halt(struct host *h, const char *why);
+void host_sync_link(struct host *h); // the guest's cable follows the socket
+
+// boot.c: from a VM at rest to a running guest.
+int boot_start(struct host *h, struct err *e);
+
+// macs.c: each NIC gets the MAC that the configuration asks for, before it is connected.
+void macs_begin(struct host *h); // right after a restore
+void macs_apply(struct host *h); // the agent is there
+
+// save.c
+int save_start(struct host *h, bool sync, struct err *e); // refuses, or answers h->waiting later
+
+// control.c
+extern const struct verb host_verbs[];
+json_t *host_status(const struct host *h);
+bool host_ready(const struct host *h);

@@ -1,0 +1,107 @@
+// MACs after a restore. The snapshot brings the NICs with the MACs they had; a copied or edited
+// configuration asks for others. The socket stays unconnected until they are right, so that no
+// frame with another VM's address reaches the network. The agent changes them in place; without an
+// agent a NIC is unplugged and plugged.
+#include <string.h>
+
+#include "base/log.h"
+#include "host/host.h"
+
+enum { AGENT_SECONDS = 10 };
+
+static bool is_right(const struct host_nic *n)
+{
+    return memcmp(&n->mac, &n->actual, sizeof n->mac) == 0;
+}
+
+static void settled(struct host *h)
+{
+    if (--h->macs_pending > 0)
+        return;
+    if (h->nic)
+        nic_hold(h->nic, false);
+    server_event(h->control, json_pack("{s:s, s:b}", "event", "agent", "ready", host_ready(h)));
+}
+
+static int index_of(const struct host *h, const struct host_nic *n)
+{
+    return (int)(n - h->nics);
+}
+
+static struct host_nic *first_wrong(struct host *h)
+{
+    for (int i = 0; i < h->nic_count; i++)
+        if (!is_right(&h->nics[i]))
+            return &h->nics[i];
+    return NULL;
+}
+
+static void replug_next(struct host *h);
+
+static void on_replugged(void *arg, const struct err *why)
+{
+    struct host *h = arg;
+    struct host_nic *n = first_wrong(h);
+    if (why) { // the NIC stays unconnected: better silent than under a wrong address
+        log_line("nic%d: %s", index_of(h, n), why->msg);
+        host_note(h, "nic%d keeps a wrong MAC and stays unconnected: %s", index_of(h, n), why->msg);
+        return;
+    }
+    n->actual = n->mac;
+    settled(h);
+    replug_next(h);
+}
+
+static void replug_next(struct host *h)
+{
+    struct host_nic *n = first_wrong(h);
+    if (n && h->engine)
+        h->ops->nic_replug(h->engine, index_of(h, n), &n->mac, on_replugged, h);
+}
+
+static void on_set(void *arg, const struct err *why)
+{
+    struct host *h = arg;
+    struct host_nic *n = first_wrong(h);
+    if (!n || h->state != ST_RUNNING)
+        return;
+    if (why) {
+        log_line("nic%d: the agent could not set its MAC: %s", index_of(h, n), why->msg);
+        replug_next(h);
+        return;
+    }
+    n->actual = n->mac;
+    settled(h);
+    macs_apply(h);
+}
+
+static void on_agent_late(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct host *h = arg;
+    if (h->macs_pending == 0 || agent_is_ready(h->agent))
+        return;
+    log_line("nic: no agent answers; replacing NICs instead");
+    replug_next(h);
+}
+
+void macs_begin(struct host *h)
+{
+    for (int i = 0; i < h->nic_count; i++)
+        h->macs_pending += !is_right(&h->nics[i]);
+    if (h->macs_pending == 0)
+        return;
+    if (h->nic)
+        nic_hold(h->nic, true);
+    h->agent_late = evtimer_new(h->base, on_agent_late, h);
+    // A guest that was saved before its agent was up will not have one soon.
+    event_add(h->agent_late, &(struct timeval){.tv_sec = h->agent_expected ? AGENT_SECONDS : 1});
+}
+
+void macs_apply(struct host *h)
+{
+    const struct host_nic *n = first_wrong(h);
+    if (n)
+        agent_set_mac(h->agent, &n->actual, &n->mac, on_set, h);
+}

@@ -1,0 +1,102 @@
+// Host: `Host run --id ID …`, the process that owns one running VM. Usually started by `tailmac
+// run`.
+#include <fcntl.h>
+#include <popt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "host/run.h"
+#include "proto/line.h"
+
+struct arguments {
+    char *home, *id, *attach_network;
+    int headless, disconnected_nic, nat_nic, discard_state, notify_fd, version;
+};
+
+static int usage(const char *what, const char *detail)
+{
+    fprintf(stderr, "Host: %s%s%s\nHost: try 'Host --help'\n", what, detail ? ": " : "",
+            detail ? detail : "");
+    return ERR_USAGE;
+}
+
+// 0 when `a` is filled, else the exit code + 1.
+static int parse(int argc, const char **argv, struct arguments *a)
+{
+    enum { ONE = POPT_ARGFLAG_ONEDASH };
+    const struct poptOption table[] = {
+        {"home", 0, POPT_ARG_STRING | ONE, &a->home, 0, "the bundle (default ~/VM.bundle)", "DIR"},
+        {"id", 0, POPT_ARG_STRING | ONE, &a->id, 0, "the VM to run", "ID"},
+        {"headless", 0, POPT_ARG_NONE | ONE, &a->headless, 0, "one NIC: the socket NIC", NULL},
+        {"nat-nic", 0, POPT_ARG_NONE | ONE, &a->nat_nic, 0, "headless: the NAT NIC instead", NULL},
+        {"disconnected-nic", 0, POPT_ARG_NONE | ONE, &a->disconnected_nic, 0,
+         "the socket NIC starts with its cable pulled", NULL},
+        {"attach-network", 0, POPT_ARG_STRING | ONE, &a->attach_network, 0,
+         "connect the socket NIC to this server instead of serverSocket", "SOCK"},
+        {"discard-state", 0, POPT_ARG_NONE | ONE, &a->discard_state, 0,
+         "boot cold; a saved state is removed", NULL},
+        {"notify-fd", 0, POPT_ARG_INT | ONE, &a->notify_fd, 0,
+         "write one JSON line there when the guest runs, or does not", "N"},
+        {"version", 0, POPT_ARG_NONE | ONE, &a->version, 0, "print the version", NULL},
+        POPT_AUTOHELP POPT_TABLEEND,
+    };
+    poptContext ctx = poptGetContext("Host", argc, argv, table, 0);
+    poptSetOtherOptionHelp(ctx, "run --id ID [OPTION...]");
+    int rc = poptGetNextOpt(ctx);
+    int result = 0;
+    const char *verb = poptGetArg(ctx);
+    if (rc < -1)
+        result = 1 + usage(poptStrerror(rc), poptBadOption(ctx, 0));
+    else if (a->version)
+        result = 1 + (puts("Host " TAILMAC_VERSION) < 0);
+    else if (!verb || strcmp(verb, "run") != 0 || poptPeekArg(ctx))
+        result = 1 + usage("the only command is 'run'", poptPeekArg(ctx));
+    else if (!a->id)
+        result = 1 + usage("--id is missing", NULL);
+    poptFreeContext(ctx);
+    return result;
+}
+
+// A start that failed is told to who waits for it, and to the terminal or log.
+static int report(const struct host_options *o, const struct err *e)
+{
+    struct err ignored;
+    fprintf(stderr, "Host: %s: %s\n", o->id, e->msg);
+    json_t *answer = line_answer_error(NULL, e);
+    AUTO_FREE char *text = json_dumps(answer, JSON_COMPACT);
+    json_decref(answer);
+    AUTO_FREE char *line = xasprintf("%s\n", text);
+    if (o->notify_fd >= 0)
+        fd_write_all(o->notify_fd, line, strlen(line), &ignored);
+    return (int)e->code;
+}
+
+int main(int argc, const char **argv)
+{
+    struct arguments a = {.notify_fd = -1};
+    int parsed = parse(argc, argv, &a);
+    AUTO_FREE char *home = a.home;
+    AUTO_FREE char *id = a.id;
+    AUTO_FREE char *attach_network = a.attach_network;
+    if (parsed)
+        return parsed - 1;
+    struct host_options options = {
+        .home = home,
+        .id = id,
+        .headless = a.headless,
+        .disconnected_nic = a.disconnected_nic,
+        .nat_nic = a.nat_nic,
+        .discard_state = a.discard_state,
+        .attach_network = attach_network,
+        .notify_fd = a.notify_fd,
+    };
+    struct err e;
+    if (options.notify_fd >= 0) // the engine must not keep it open
+        fcntl(options.notify_fd, F_SETFD, FD_CLOEXEC);
+    if (host_run(&options, &e) == 0)
+        return 0;
+    return report(&options, &e);
+}

@@ -1,0 +1,268 @@
+// Connecting a datagram socket to a server that may come, go, hang and come back.
+//
+// A server that is gone cannot be seen by waiting: a connected AF_UNIX datagram socket whose peer
+// closed just fails to send, and it is the engine that sends. So a timer looks: at the path's inode
+// (another one: a new server) and with a scratch connect() (refused: nobody is there).
+#include "host/nic.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/os.h"
+#include "proto/unix.h"
+
+enum {
+    LOOK_MS = 200,
+    // Bounds the frames in flight to a server that connected back to us; the kernel's default limit
+    // (net.core.wmem_max) may give less.
+    SNDBUF = 4 << 20,
+    // Looks without one frame leaving the receive queue after which the NIC counts as deaf: QEMU
+    // stops reading for good at a datagram of length zero.
+    DEAF_LOOKS = 5,
+};
+
+struct nic {
+    char *id;
+    char *path;   // our own address
+    char *server; // NULL: none wanted
+    int fd;
+    bool connected;
+    bool held;
+    dev_t server_dev;
+    ino_t server_ino;
+    struct nic_hooks hooks;
+    struct event *timer;
+    uint64_t stuck_frame; // digest of the frame at the head of the receive queue
+    int stuck_looks;
+    int reconnects;
+};
+
+static int datagram_socket(void)
+{
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    if (fd < 0)
+        return -1;
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    int size = SNDBUF;
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    return fd;
+}
+
+static int connect_to(int fd, const char *path)
+{
+    struct sockaddr_un addr;
+    struct err e;
+    if (unix_address(path, &addr, &e) < 0) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    return connect(fd, (struct sockaddr *)&addr, sizeof addr);
+}
+
+// Whether somebody receives at `path`. EPERM: yes, and from one client only.
+static bool alive(const char *path)
+{
+    AUTO_CLOSE int scratch = datagram_socket();
+    return scratch >= 0 && (connect_to(scratch, path) == 0 || errno == EPERM);
+}
+
+// A socket keeps the name it was bound to, and servers answer to that: so no binding beside and
+// renaming over; whoever sends in between finds nobody for a moment.
+static int bind_at(int fd, const char *path, struct err *e)
+{
+    struct sockaddr_un addr;
+    if (unix_address(path, &addr, e) < 0)
+        return -1;
+    unlink(path);
+    if (bind(fd, (struct sockaddr *)&addr, sizeof addr) < 0 || chmod(path, 0600) < 0)
+        return err_sys(e, "cannot make the NIC's socket %s", path);
+    return 0;
+}
+
+static void set_link(struct nic *n, bool up)
+{
+    if (n->connected == up)
+        return;
+    n->connected = up;
+    n->hooks.link(n->hooks.arg, up);
+}
+
+static bool try_connect(struct nic *n)
+{
+    struct stat st;
+    if (stat(n->server, &st) < 0 || connect_to(n->fd, n->server) < 0)
+        return false;
+    n->server_dev = st.st_dev;
+    n->server_ino = st.st_ino;
+    n->reconnects++;
+    log_line("nic: connected to %s", n->server);
+    set_link(n, true);
+    return true;
+}
+
+static void disconnect(struct nic *n)
+{
+    const struct sockaddr none = {.sa_family = AF_UNSPEC};
+    connect(n->fd, &none, sizeof none);
+    set_link(n, false);
+}
+
+// A fresh socket under the old name, for the engine too: frames stuck in the old one go.
+static void replace_socket(struct nic *n)
+{
+    struct err e;
+    int fd = datagram_socket();
+    if (fd < 0 || bind_at(fd, n->path, &e) < 0) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    close(n->fd);
+    n->fd = fd;
+    n->stuck_looks = 0;
+    if (n->server && !n->held && !try_connect(n))
+        set_link(n, false);
+    n->hooks.socket(n->hooks.arg, fd);
+}
+
+static void look_at_server(struct nic *n)
+{
+    struct stat st;
+    if (stat(n->server, &st) < 0 || !alive(n->server)) {
+        log_line("nic: the server at %s is gone", n->server);
+        disconnect(n);
+    } else if (st.st_ino != n->server_ino || st.st_dev != n->server_dev) {
+        try_connect(n);
+    }
+}
+
+// The same frame at the head of the queue for many looks: nobody reads. Whether the NIC is deaf or
+// its guest just has no driver yet cannot be told; a fresh socket harms neither.
+static void look_at_queue(struct nic *n)
+{
+    char head[128];
+    ssize_t got = os_datagram_pending(n->fd) == 0
+                      ? -1
+                      : recv(n->fd, head, sizeof head, MSG_PEEK | MSG_DONTWAIT);
+    if (got < 0) {
+        n->stuck_looks = 0;
+        return;
+    }
+    uint64_t frame = hash_bytes(head, (size_t)got);
+    n->stuck_looks = frame == n->stuck_frame ? n->stuck_looks + 1 : 0;
+    n->stuck_frame = frame;
+    if (n->stuck_looks == DEAF_LOOKS) {
+        log_line("nic: nothing reads its frames; replacing its socket");
+        replace_socket(n);
+    }
+}
+
+static void on_look(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct nic *n = arg;
+    if (n->server && !n->held && !n->connected)
+        try_connect(n);
+    else if (n->connected)
+        look_at_server(n);
+    if (n->connected)
+        look_at_queue(n);
+}
+
+static int make_socket(struct nic *n, const struct store *s, struct err *e)
+{
+    n->fd = datagram_socket();
+    if (n->fd < 0)
+        return err_sys(e, "cannot make the NIC's socket");
+    n->path = xasprintf("/tmp/qemu-dgram-%s.sock", n->id);
+    if (!alive(n->path) && bind_at(n->fd, n->path, e) == 0)
+        return 0;
+    free(TAKE_PTR(n->path));
+    if (runtime_path(s, n->id, RUNTIME_NIC, &n->path, e) < 0)
+        return -1;
+    return bind_at(n->fd, n->path, e);
+}
+
+struct nic *nic_new(struct event_base *base, const struct store *s, const char *id,
+                    const struct nic_hooks *hooks, struct err *e)
+{
+    struct nic *n = xcalloc(1, sizeof *n);
+    *n = (struct nic){.id = xstrdup(id), .hooks = *hooks, .fd = -1};
+    n->timer = event_new(base, -1, EV_PERSIST, on_look, n);
+    event_add(n->timer, &(struct timeval){.tv_usec = LOOK_MS * 1000});
+    if (make_socket(n, s, e) == 0)
+        return n;
+    nic_free(n);
+    return NULL;
+}
+
+void nic_free(struct nic *n)
+{
+    if (!n)
+        return;
+    event_free(n->timer);
+    if (n->path)
+        unlink(n->path);
+    if (n->fd >= 0)
+        close(n->fd);
+    free(n->path);
+    free(n->server);
+    free(n->id);
+    free(n);
+}
+
+int nic_fd(const struct nic *n)
+{
+    return n->fd;
+}
+
+bool nic_up(const struct nic *n)
+{
+    return n->connected;
+}
+
+void nic_attach(struct nic *n, const char *server)
+{
+    bool moved = n->connected;
+    if (n->connected)
+        disconnect(n);
+    free(n->server);
+    n->server = xstrdup(server);
+    if (!server || n->held)
+        return;
+    if (moved) // frames that an old, stuck server holds would hold up the new one
+        replace_socket(n);
+    else
+        try_connect(n);
+}
+
+void nic_hold(struct nic *n, bool held)
+{
+    n->held = held;
+    if (held && n->connected)
+        disconnect(n);
+    else if (!held && n->server && !n->connected)
+        try_connect(n);
+}
+
+json_t *nic_status(const struct nic *n)
+{
+    int size = 0;
+    socklen_t len = sizeof size;
+    getsockopt(n->fd, SOL_SOCKET, SO_SNDBUF, &size, &len);
+    return json_pack("{s:s, s:s?, s:b, s:i, s:i}", "path", n->path, "server", n->server,
+                     "connected", n->connected, "sndbuf", size, "reconnects",
+                     n->reconnects > 0 ? n->reconnects - 1 : 0);
+}

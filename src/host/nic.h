@@ -1,0 +1,39 @@
+// The socket NIC's link: a unix datagram socket that the engine reads and writes and Host connects.
+//
+// Engine and Host share one open file description: Host's connect() moves the NIC's frames to
+// another server at once. Without a server the guest sees its cable pulled; a server that appears,
+// or comes back, is picked up.
+#pragma once
+
+#include <event2/event.h>
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "vm/store.h"
+
+struct nic;
+
+struct nic_hooks {
+    void (*link)(void *arg, bool up);  // tell the guest
+    void (*socket)(void *arg, int fd); // let the engine use another socket
+    void *arg;
+};
+
+// Makes the socket at /tmp/qemu-dgram-<id>.sock; where a live socket of another VM has that name,
+// in the run-time directory.
+struct nic *nic_new(struct event_base *base, const struct store *s, const char *id,
+                    const struct nic_hooks *hooks, struct err *e);
+void nic_free(struct nic *n);
+
+int nic_fd(const struct nic *n);
+bool nic_up(const struct nic *n);
+
+// The server to connect to, now or when it appears; NULL: none (cable pulled).
+void nic_attach(struct nic *n, const char *server);
+
+// While held the NIC stays unconnected whatever the server: its MAC is not yet the right one.
+void nic_hold(struct nic *n, bool held);
+
+// {"path","server","connected","sndbuf","reconnects"}
+json_t *nic_status(const struct nic *n);

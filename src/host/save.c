@@ -1,0 +1,133 @@
+// `stop`: pause, let the engine write its state, manifest, publish, end. Until the state is
+// published nothing is lost: whatever fails, the guest goes on.
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "host/host.h"
+
+struct save_job {
+    struct host *host;
+    enum state from; // what it was doing before
+    bool sync;
+    int dir_fd;
+};
+
+static void free_job(struct save_job *job)
+{
+    job->host->save = NULL;
+    if (job->dir_fd >= 0)
+        close(job->dir_fd);
+    free(job);
+}
+
+static void answer_failed(struct host *h, const struct err *why)
+{
+    for (int i = 0; i < h->waiting_count; i++)
+        request_error(h->waiting[i], why);
+    h->waiting_count = 0;
+}
+
+static void fail(struct save_job *job, const struct err *why)
+{
+    struct host *h = job->host;
+    struct err e = *why;
+    log_line("save: %s", e.msg);
+    saved_abandon(h->vm.fd);
+    enum state from = job->from;
+    free_job(job);
+    if (h->state != ST_SAVING) // the engine ended, or a halt came in between
+        return;
+    err_wrap(&e, "cannot save the state (the guest goes on)");
+    answer_failed(h, &e);
+    host_input(h, IN_NOT_SAVED, NULL);
+    if (from == ST_RUNNING) {
+        agent_open(h->agent);
+        host_sync_link(h);
+        h->ops->resume(h->engine, NULL, NULL);
+    } else {
+        host_enter(h, from, NULL);
+    }
+}
+
+static json_t *nics_of(const struct host *h)
+{
+    json_t *nics = json_array();
+    for (int i = 0; i < h->nic_count; i++) {
+        char mac[MAC_TEXT];
+        mac_format(&h->nics[i].actual, mac);
+        json_array_append_new(nics,
+                              json_pack("{s:s, s:s}", "role",
+                                        h->nics[i].role == NIC_NAT ? "nat" : "socket", "mac", mac));
+    }
+    return nics;
+}
+
+static int publish(struct save_job *job, json_t *engine, struct err *e)
+{
+    struct host *h = job->host;
+    json_t *files = saved_file_facts(h->vm.fd, e);
+    json_t *manifest =
+        json_pack("{s:s, s:O, s:o, s:o*, s:b, s:o, s:b}", "id", h->options->id, "engine", engine,
+                  "nics", nics_of(h), "files", files, "agent", h->agent_expected, "config",
+                  config_to_json(&h->vm.config), "synced", job->sync);
+    int result = files ? saved_publish(h->vm.fd, job->dir_fd, manifest, job->sync, e) : -1;
+    json_decref(manifest);
+    return result;
+}
+
+static void on_saved(void *arg, json_t *engine, const struct err *why)
+{
+    struct save_job *job = arg;
+    struct host *h = job->host;
+    struct err e;
+    if (h->state != ST_SAVING) {
+        err_set(&e, ERR_FAILED, "the save was cut short");
+        why = &e;
+    } else if (!why && publish(job, engine, &e) < 0) {
+        why = &e;
+    }
+    json_decref(engine);
+    if (why) {
+        fail(job, why);
+        return;
+    }
+    free_job(job);
+    host_input(h, IN_SAVED, NULL);
+    host_end(h, ENDED_SAVED, NULL);
+}
+
+static void on_paused(void *arg, const struct err *why)
+{
+    struct save_job *job = arg;
+    struct host *h = job->host;
+    struct err e;
+    if (!why && h->state != ST_SAVING) {
+        err_set(&e, ERR_FAILED, "the save was cut short");
+        why = &e;
+    }
+    if (!why && (job->dir_fd = saved_begin(h->vm.fd, &e)) < 0)
+        why = &e;
+    if (why)
+        fail(job, why);
+    else
+        h->ops->save(h->engine, job->dir_fd, job->sync, on_saved, job);
+}
+
+int save_start(struct host *h, bool sync, struct err *e)
+{
+    enum state from = h->state;
+    if (host_order(h, IN_SAVE, e) < 0)
+        return -1;
+    struct save_job *job = h->save = xcalloc(1, sizeof *job);
+    *job = (struct save_job){.host = h, .from = from, .sync = sync, .dir_fd = -1};
+    h->agent_expected = agent_is_ready(h->agent);
+    agent_close(h->agent);
+    if (from == ST_RUNNING)
+        h->ops->pause(h->engine, on_paused, job);
+    else
+        on_paused(job, NULL);
+    return 0;
+}
