@@ -16,9 +16,10 @@
  * The port lives through save and restore, the byte stream does not: bytes get lost and
  * duplicated. Hence the two rules that make any stream usable again:
  *
- *   - Every header holds a NUL (the upper bytes of type and version) and no payload does.
- *     A NUL where a payload should be means the frame was cut short: the decoder gives it up
- *     there and then and scans on, so a lost byte never swallows the frames that follow.
+ *   - No payload holds a NUL and every payload ends in a newline. A header starts with five
+ *     bytes of which none is a newline, and the sixth is a NUL. So a frame that was cut short,
+ *     and takes the start of the next one for the rest of its payload, is found out at once:
+ *     a lost byte costs the frame it was in and none that follows.
  *   - Host opens a session with HELLO and a fresh random nonce, and repeats it until READY
  *     with that nonce comes back. From then on both ends drop every frame with another nonce.
  *
@@ -38,7 +39,7 @@
 #define WIRE_PAYLOAD_MAX 65536
 #define WIRE_FRAME_MAX (WIRE_HEADER_SIZE + WIRE_PAYLOAD_MAX)
 
-/* Numbers are for ever: append only, stay below 256 (see above). */
+/* Numbers are for ever: append only, stay below 256, leave out 10, a newline (see above). */
 enum wire_type {
     WIRE_HELLO = 1,   /* host → guest: opens a session; no keys needed */
     WIRE_READY = 2,   /* guest → host: version= agent= hostname= uptime= nic=… */
