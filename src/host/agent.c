@@ -13,7 +13,11 @@
 #include "base/os.h"
 
 enum {
-    HELLO_MS = 1000, // a greeting may be lost with the guest's memory of it
+    // A greeting may be lost on the way into a guest that was just restored, or be too early for
+    // one
+    // that boots: repeated soon, then ever less often.
+    HELLO_FIRST_MS = 30,
+    HELLO_LAST_MS = 1000,
     REQUEST_SECONDS = 5,
     FACT_MAX = 1024,
     ADDRESSES_MAX = 64,
@@ -33,6 +37,7 @@ struct agent {
     struct bufferevent *io;
     struct agent_hooks hooks;
     struct event *hello;
+    int hello_ms;   // until the next greeting
     uint32_t nonce; // 0: no session wanted
     bool ready;
     unsigned next_id;
@@ -80,7 +85,9 @@ static void say_hello(evutil_socket_t fd, short what, void *arg)
         wire_begin(&w, buf, sizeof buf, WIRE_HELLO, a->nonce);
         send_frame(a, &w);
     }
-    event_add(a->hello, &(struct timeval){.tv_sec = HELLO_MS / 1000});
+    event_add(a->hello, &(struct timeval){.tv_sec = a->hello_ms / 1000,
+                                          .tv_usec = a->hello_ms % 1000 * 1000});
+    a->hello_ms = a->hello_ms * 2 < HELLO_LAST_MS ? a->hello_ms * 2 : HELLO_LAST_MS;
 }
 
 // "eth0 52:cc:cc:cc:cc:01 up 192.168.0.7/24,fe80::1/64" or with "-" for no address.
@@ -222,6 +229,7 @@ void agent_open(struct agent *a)
     do
         os_random(&a->nonce, sizeof a->nonce);
     while (a->nonce == 0);
+    a->hello_ms = HELLO_FIRST_MS;
     say_hello(-1, 0, a);
 }
 
