@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/worker.h"
 #include "host/run.h"
 #include "proto/line.h"
 #include "proto/unix.h"
@@ -129,6 +130,31 @@ static void fail_start(struct host *h, const struct err *why)
     host_end(h, ENDED_FAILED, NULL);
 }
 
+static int sweep_work(void *arg, struct err *e)
+{
+    (void)e;
+    saved_sweep(*(int *)arg);
+    return 0;
+}
+
+static void sweep_done(void *arg, int result, struct err *e)
+{
+    (void)result;
+    (void)e;
+    close(*(int *)arg);
+    free(arg);
+}
+
+// Giving back the blocks of a memory file takes the file system a while: not in the loop.
+static void sweep(struct host *h)
+{
+    struct err e;
+    int *fd = xcalloc(1, sizeof *fd);
+    *fd = fcntl(h->vm.fd, F_DUPFD_CLOEXEC, 0);
+    if (worker_start(h->base, sweep_work, sweep_done, fd, &e) < 0)
+        sweep_done(fd, 0, &e);
+}
+
 static void on_resumed(void *arg, const struct err *why)
 {
     struct host *h = arg;
@@ -142,6 +168,7 @@ static void on_resumed(void *arg, const struct err *why)
     // The guest runs: its saved state is of the past for good.
     if (h->resumed && saved_discard(h->vm.fd, &e) < 0)
         log_line("%s", e.msg);
+    sweep(h);
     notify(h, line_answer_ok(NULL, host_status(h)));
 }
 

@@ -275,6 +275,7 @@ static void close_run(struct host *h)
     nic_free(TAKE_PTR(h->nic));
     console_free(TAKE_PTR(h->console));
     agent_free(TAKE_PTR(h->agent));
+    saved_sweep(h->vm.fd); // a thread that still does goes with the process
     if (h->begun && record_end(h->vm.fd, h->ended, h->reason, &e) < 0)
         log_line("%s", e.msg);
     if (h->engine)

@@ -12,12 +12,14 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"
 #include "vm/store.h"
 
 #define DRAFT ".SaveFile.new"
 #define RETIRED ".SaveFile.retired"
+#define GONE ".SaveFile.gone"
 #define MANIFEST "manifest.json"
 
 enum { MANIFEST_VERSION = 1, MANIFEST_MAX = 1 << 20 };
@@ -81,12 +83,6 @@ int saved_begin(int vm_fd, struct err *e)
     return dir_open(vm_fd, DRAFT, e);
 }
 
-void saved_abandon(int vm_fd)
-{
-    struct err e;
-    tree_remove(vm_fd, DRAFT, &e);
-}
-
 static void timestamp(char *out, size_t n)
 {
     time_t now = time(NULL);
@@ -116,7 +112,7 @@ int saved_publish(int vm_fd, int dir_fd, json_t *manifest, bool sync, struct err
         return err_sys(e, "cannot put the saved state in its place");
     if (sync && dir_sync(vm_fd, e) < 0)
         return -1;
-    return tree_remove(vm_fd, RETIRED, e);
+    return 0;
 }
 
 int saved_retire(int vm_fd, struct err *e)
@@ -135,13 +131,37 @@ int saved_unretire(int vm_fd, struct err *e)
     return dir_sync(vm_fd, e);
 }
 
+static int move_away(int vm_fd, const char *name, struct err *e)
+{
+    if (faccessat(vm_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0;
+    if (tree_remove(vm_fd, GONE, e) < 0)
+        return -1;
+    if (renameat(vm_fd, name, vm_fd, GONE) < 0)
+        return err_sys(e, "cannot discard the saved state");
+    return 0;
+}
+
 int saved_discard(int vm_fd, struct err *e)
 {
-    static const char *const all[] = {VM_SAVED, RETIRED, DRAFT};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (tree_remove(vm_fd, all[i], e) < 0)
-            return err_wrap(e, "cannot discard the saved state");
-    return 0;
+    return move_away(vm_fd, VM_SAVED, e) < 0 ? -1 : move_away(vm_fd, RETIRED, e);
+}
+
+static void remove_hidden(int vm_fd, const char *name)
+{
+    struct err e;
+    if (tree_remove(vm_fd, name, &e) < 0)
+        log_line("%s", e.msg);
+}
+
+void saved_abandon(int vm_fd)
+{
+    remove_hidden(vm_fd, DRAFT);
+}
+
+void saved_sweep(int vm_fd)
+{
+    remove_hidden(vm_fd, GONE);
 }
 
 int saved_complete_config(const json_t *manifest, struct vm_config *c, char **warning,

@@ -39,13 +39,16 @@ int saved_check_files(int vm_fd, const json_t *manifest, enum saved_kind kind, s
 // What saved_check_files() will compare, for a new manifest.
 json_t *saved_file_facts(int vm_fd, struct err *e);
 
-// A new state: an empty hidden directory (an older attempt's is removed), then published; a retired
-// state goes. A VM that runs has no other state: its run began by retiring or discarding it.
+// A new state: an empty hidden directory (an older attempt's is removed), then published. A
+// VM that runs has no other state: its run began by discarding what there was.
 // `manifest` is borrowed; version and time are added to it.
 int saved_begin(int vm_fd, struct err *e);
 int saved_publish(int vm_fd, int dir_fd, json_t *manifest, bool sync, struct err *e);
+
 void saved_abandon(int vm_fd); // removes the hidden directory
 
 int saved_retire(int vm_fd, struct err *e);   // READY → RETIRED, durable
 int saved_unretire(int vm_fd, struct err *e); // and back, when the guest did not run after all
-int saved_discard(int vm_fd, struct err *e);  // removes every kind
+// Every kind is gone at once; the files, which take a while, go with saved_sweep().
+int saved_discard(int vm_fd, struct err *e);
+void saved_sweep(int vm_fd);
