@@ -13,10 +13,14 @@ static const struct {
     enum err_code code;
     const char *name;
 } names[] = {
-    {ERR_FAILED, "failed"},           {ERR_USAGE, "usage"},
-    {ERR_NO_VM, "no-such-vm"},        {ERR_EXISTS, "exists"},
-    {ERR_BUSY, "busy"},               {ERR_NOT_RUNNING, "not-running"},
-    {ERR_TIMEOUT, "timeout"},         {ERR_HOST_CANNOT, "host-cannot"},
+    {ERR_FAILED, "failed"},
+    {ERR_USAGE, "usage"},
+    {ERR_NO_VM, "no-such-vm"},
+    {ERR_EXISTS, "exists"},
+    {ERR_BUSY, "busy"},
+    {ERR_NOT_RUNNING, "not-running"},
+    {ERR_TIMEOUT, "timeout"},
+    {ERR_HOST_CANNOT, "host-cannot"},
     {ERR_INTERRUPTED, "interrupted"},
 };
 

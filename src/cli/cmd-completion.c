@@ -54,6 +54,8 @@ static void bash_value(const struct command *cmd, const struct opt *opt)
         printf("COMPREPLY=($(compgen -f -- \"$cur\"))");
     } else if (is_id(opt)) {
         printf("COMPREPLY=($(compgen -W \"$(tailmac ls -q 2>/dev/null)\" -- \"$cur\"))");
+    } else {
+        printf(":");
     }
     printf("; return ;;\n");
 }

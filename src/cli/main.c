@@ -103,6 +103,7 @@ int main(int argc, const char **argv)
     const char *name = NULL;
     fill_stdio();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); // a limit on file sizes becomes an error that names the file
     int code;
     if (run(&cli, argc, argv, &name, &e) == 0) {
         code = finish_output();

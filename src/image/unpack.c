@@ -47,7 +47,7 @@ static int archive_failed(struct archive *a, struct err *e)
     int number = archive_errno(a);
     if (number == ENOSPC || number == EDQUOT || number == ENOMEM)
         return err_set(e, ERR_HOST_CANNOT, "%s", strerror(number));
-    err_set(e, ERR_FAILED, "the archive is damaged or none: %s", why ? why : "unknown error");
+    err_set(e, ERR_FAILED, "not a whole archive: %s", why ? why : "unknown error");
     for (char *p = e->msg; *p; p++)
         if ((unsigned char)*p < ' ')
             *p = '?';
