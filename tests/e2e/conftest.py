@@ -1,0 +1,95 @@
+"""Options and fixtures. Every test that asks for `tm` gets a world of its own and must leave nothing."""
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from lab.confined import Confined
+from lab.tailmac import Tailmac
+from lab.world import World
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LOGS = ("host.log", "engine.log", "console.log")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--soak", action="store_true", help="repeat what may fail rarely many more times")
+    parser.addoption("--arch", default="x86_64", choices=("x86_64", "aarch64"), help="of the guests")
+    parser.addoption("--seed", type=int, help="of the random choices; a failing test prints its own")
+
+
+@pytest.fixture
+def count(request):
+    """count(short, long): how often to repeat, the long way with --soak."""
+    return lambda short, long: long if request.config.getoption("--soak") else short
+
+
+@pytest.fixture
+def rng(request):
+    seed = request.config.getoption("--seed")
+    seed = random.randrange(1 << 32) if seed is None else seed
+    print(f"repeat with --seed {seed}")
+    return random.Random(seed)
+
+
+@pytest.fixture(scope="session")
+def binaries():
+    """Where tailmac and Host are: $TAILMAC_BIN, or bin/ of this checkout."""
+    place = Path(os.environ.get("TAILMAC_BIN", REPOSITORY / "bin"))
+    assert (place / "tailmac").exists(), f"{place}/tailmac does not exist: run make first"
+    return place
+
+
+@pytest.fixture
+def world(request):
+    arch = request.config.getoption("--arch")
+    return World(REPOSITORY / "bin" / "images" / f"tiny-{arch}.tar.zst")
+
+
+@pytest.fixture
+def tm(request, binaries, world):
+    """The command line in the test's world; at the end nothing of it may be left."""
+    tailmac = Tailmac(world, binaries)
+    yield tailmac
+    show_logs(request, world)
+    complaints = world.end(tailmac)
+    assert not complaints, "left behind:\n" + "\n".join(complaints)
+
+
+@pytest.fixture
+def confined(binaries, world):
+    """confined(size) → a Tailmac whose bundle is a file system of that size, soon full."""
+    def make(size):
+        place = world.keep(Confined(world.bundle, size))
+        return Tailmac(world, binaries, place.prefix)
+    return make
+
+
+@pytest.fixture
+def server(world):
+    """The network most tests want: everything answered, at world.sock("net")."""
+    return world.server()
+
+
+@pytest.fixture
+def vm(tm, server):
+    """A running VM on that network, whose agent answers."""
+    guest = tm.vm("a").create()
+    guest.start()
+    return guest
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    report = (yield).get_result()
+    if report.when == "call":
+        item.failed = report.failed
+
+
+def show_logs(request, world):
+    """The ends of the VMs' logs, into the report of a test that failed."""
+    if not getattr(request.node, "failed", False):
+        return
+    for log in sorted(path for name in LOGS for path in world.bundle.glob(f"*/{name}")):
+        print(f"--- {log.parent.name}/{log.name}\n{log.read_text(errors='replace')[-3000:]}")

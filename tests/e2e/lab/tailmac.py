@@ -1,0 +1,195 @@
+"""The command line under test, and one VM of a test as an object."""
+import json
+import re
+import shutil
+import subprocess
+
+from .console import Console
+from .proc import Proc
+from .wait import BOOT, SOON, eventually
+
+COMMAND = 2 * BOOT  # for a command as a whole; its own deadlines are shorter
+
+
+class Failed(AssertionError):
+    """A command did not end as the test wants it to."""
+
+    def __init__(self, argv, done, wanted):
+        self.done = done
+        super().__init__(f"{' '.join(map(str, argv))}: exit code {done.returncode}, wanted {wanted}\n"
+                         f"stdout: {done.stdout}\nstderr: {done.stderr}")
+
+
+class Tailmac:
+    """`prefix` goes before every command, as nsenter's arguments do (see confined.py)."""
+
+    def __init__(self, world, binaries, prefix=()):
+        self.world, self.binaries, self.prefix = world, binaries, tuple(prefix)
+
+    def argv(self, *args, program="tailmac"):
+        return [*self.prefix, str(self.binaries / program), *map(str, args)]
+
+    def run(self, *args, check=True, timeout=COMMAND):
+        argv = self.argv(*args)
+        done = subprocess.run(argv, env=self.world.env, cwd=self.world.dir, text=True, timeout=timeout,
+                              stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        if check and done.returncode != 0:
+            raise Failed(argv, done, 0)
+        return done
+
+    def json(self, *args, timeout=COMMAND):
+        return json.loads(self.run("--format", "json", *args, timeout=timeout).stdout)
+
+    def fail(self, code, *args, timeout=COMMAND):
+        """Runs what must fail with this exit code; its one line of complaint."""
+        done = self.run(*args, check=False, timeout=timeout)
+        if done.returncode != code:
+            raise Failed(self.argv(*args), done, code)
+        lines = done.stderr.splitlines()
+        assert len(lines) == 1 and lines[0].startswith("tailmac: "), (
+            f"{' '.join(map(str, args))}: wanted one line 'tailmac: …' on standard error, got:\n"
+            + done.stderr)
+        return lines[0]
+
+    def spawn(self, *args, program="tailmac"):
+        """A child in the foreground, ended with the test at the latest."""
+        return self.world.keep(Proc(self.argv(*args, program=program), env=self.world.env,
+                                    cwd=self.world.dir))
+
+    def ids(self):
+        return [vm["id"] for vm in self.json("ls")]
+
+    def state(self, vm_id):
+        """As `ls` says it, None where there is no such VM."""
+        return next((vm["state"] for vm in self.json("ls") if vm["id"] == vm_id), None)
+
+    def vm(self, name):
+        return Vm(self, self.world.id(name))
+
+
+class Vm:
+    """A VM by its id; nothing exists until create() or another command makes it."""
+
+    def __init__(self, tm, vm_id):
+        self.tm, self.id = tm, vm_id
+        self.dir = tm.world.bundle / vm_id
+        self.nic_socket = tm.world.nic_socket(vm_id)
+        self.open_console = None
+
+    # Commands
+
+    def create(self, *args, image=None, mac="52:cc:cc:cc:cc:07", sock=None):
+        """From the test's image, on the test's own server socket, never on the machine's default."""
+        self.tm.run("create", "--id", self.id, "--image", image or self.tm.world.image,
+                    "--mac", mac, "--sock", sock or self.tm.world.sock("net"), *args)
+        return self
+
+    def start(self, *args, wait="ready", timeout=BOOT):
+        self.let_go()
+        return self.tm.run("run", "--id", self.id, "--headless", "--wait", wait,
+                           "--timeout", timeout, *args)
+
+    def host(self, *args):
+        """`Host run` in the foreground."""
+        self.let_go()
+        return self.tm.spawn("run", "--id", self.id, "--headless", *args, program="Host")
+
+    def stop(self, *args):
+        self.let_go()
+        return self.tm.run("stop", "--id", self.id, *args)
+
+    def halt(self):
+        self.let_go()
+        return self.tm.run("halt", "--id", self.id)
+
+    def delete(self, *args):
+        return self.tm.run("delete", "--id", self.id, *args)
+
+    def status(self):
+        return self.tm.json("status", "--id", self.id)
+
+    def wait(self, what, timeout=BOOT):
+        return self.tm.run("wait", "--id", self.id, "--for", what, "--timeout", timeout)
+
+    def configure(self, *args):
+        return self.tm.run("configure", "--id", self.id, *args)
+
+    def fail(self, code, command, *args):
+        return self.tm.fail(code, command, "--id", self.id, *args)
+
+    # What status says
+
+    @property
+    def state(self):
+        return self.status()["state"]
+
+    def until(self, key, value, timeout=BOOT):
+        """Waits until status has that value; the whole status."""
+        last = {}
+
+        def there():
+            last.update(self.status())
+            return last.get(key) == value
+        eventually(there, timeout, f"{self.id}: {key} {value!r}")
+        return last
+
+    def nic(self, role="socket"):
+        return next(nic for nic in self.status()["nics"] if nic["role"] == role)
+
+    def until_nic(self, role="socket", timeout=SOON, **wanted):
+        """Waits until that NIC's values in status are these."""
+        return eventually(lambda: (lambda nic: nic if all(nic.get(k) == v for k, v in wanted.items())
+                                   else None)(self.nic(role)), timeout, f"{role} NIC: {wanted}")
+
+    def addresses(self):
+        """IPv4 addresses as the agent reports them, by MAC."""
+        return {nic["mac"]: [re.sub(r"/\d+$", "", a) for a in nic["addresses"] if "." in a]
+                for nic in self.status()["agent"]["nics"]}
+
+    # Its files
+
+    @property
+    def config(self):
+        return json.loads((self.dir / "config.json").read_text())
+
+    def write_config(self, config):
+        (self.dir / "config.json").write_text(json.dumps(config))
+
+    @property
+    def saved_files(self):
+        return (self.dir / "SaveFile.vzvmsave").exists()
+
+    def copy_to(self, name):
+        """`cp -r` of the directory, as people do it."""
+        other = self.tm.vm(name)
+        shutil.copytree(self.dir, other.dir)
+        return other
+
+    # The guest
+
+    def console(self):
+        """A connection of its own to the serial console; the caller closes it."""
+        return Console(self.status()["console"])
+
+    def shell(self):
+        """The connection kept until the VM is stopped through this object."""
+        if self.open_console is None:
+            self.open_console = self.console()
+        return self.open_console
+
+    def let_go(self):
+        if self.open_console:
+            self.open_console.close()
+            self.open_console = None
+
+    def sh(self, command, timeout=BOOT):
+        return self.shell().sh(command, timeout)
+
+    def boot_id(self):
+        return self.sh("cat /proc/sys/kernel/random/boot_id")
+
+    def guest_nics(self):
+        """{MAC: carrier} of the guest's Ethernet interfaces, as its own kernel has them."""
+        lines = self.sh("for n in /sys/class/net/*; do [ -e $n/device ] && "
+                        "echo $(cat $n/address) $(cat $n/carrier 2>/dev/null || echo 0); done; true")
+        return {mac: carrier == "1" for mac, carrier in (line.split() for line in lines.splitlines())}
