@@ -85,6 +85,25 @@ static void layout_nics(struct host *h)
         add_nic(h, NIC_SOCKET, h->vm.config.mac);
 }
 
+// A resumed guest goes on with the NICs it had, unless the options say otherwise.
+static void layout_saved_nics(struct host *h)
+{
+    const struct host_options *o = h->options;
+    const json_t *saved = json_object_get(h->manifest, "nics");
+    if (o->headless || o->nat_nic || o->disconnected_nic ||
+        json_array_size(saved) > ENGINE_NICS_MAX) {
+        layout_nics(h);
+        return;
+    }
+    size_t i;
+    json_t *nic;
+    json_array_foreach(saved, i, nic) {
+        const char *role = json_string_value(json_object_get(nic, "role"));
+        bool nat = role && strcmp(role, "nat") == 0;
+        add_nic(h, nat ? NIC_NAT : NIC_SOCKET, nat ? h->vm.config.ethermac : h->vm.config.mac);
+    }
+}
+
 // The NICs of a saved guest are in its snapshot: as many, with the MACs they had.
 static int match_nics(struct host *h, struct err *e)
 {
@@ -254,7 +273,10 @@ int boot_start(struct host *h, struct err *e)
         return -1;
     if (warning)
         host_note(h, "%s", warning);
-    layout_nics(h);
+    if (h->resumed)
+        layout_saved_nics(h);
+    else
+        layout_nics(h);
     if (h->resumed && match_nics(h, e) < 0)
         return -1;
     h->ops = engine_find(h->vm.config.engine, e);

@@ -11,6 +11,7 @@
 struct save_job {
     struct host *host;
     enum state from; // what it was doing before
+    char *reason;    // and why
     bool sync;
     int dir_fd;
 };
@@ -20,6 +21,7 @@ static void free_job(struct save_job *job)
     job->host->save = NULL;
     if (job->dir_fd >= 0)
         close(job->dir_fd);
+    free(job->reason);
     free(job);
 }
 
@@ -37,10 +39,11 @@ static void fail(struct save_job *job, const struct err *why)
     log_line("save: %s", e.msg);
     saved_abandon(h->vm.fd);
     enum state from = job->from;
+    AUTO_FREE char *reason = TAKE_PTR(job->reason);
     free_job(job);
     if (h->state != ST_SAVING) // the engine ended, or a halt came in between
         return;
-    err_wrap(&e, "cannot save the state (the guest goes on)");
+    err_wrap(&e, "cannot save the state (nothing is lost: the guest is as before)");
     answer_failed(h, &e);
     host_input(h, IN_NOT_SAVED, NULL);
     if (from == ST_RUNNING) {
@@ -48,7 +51,7 @@ static void fail(struct save_job *job, const struct err *why)
         host_sync_link(h);
         h->ops->resume(h->engine, NULL, NULL);
     } else {
-        host_enter(h, from, NULL);
+        host_enter(h, from, reason);
     }
 }
 
@@ -119,10 +122,12 @@ static void on_paused(void *arg, const struct err *why)
 int save_start(struct host *h, bool sync, struct err *e)
 {
     enum state from = h->state;
+    AUTO_FREE char *reason = xstrdup(h->reason);
     if (host_order(h, IN_SAVE, e) < 0)
         return -1;
     struct save_job *job = h->save = xcalloc(1, sizeof *job);
-    *job = (struct save_job){.host = h, .from = from, .sync = sync, .dir_fd = -1};
+    *job = (struct save_job){
+        .host = h, .from = from, .reason = TAKE_PTR(reason), .sync = sync, .dir_fd = -1};
     h->agent_expected = agent_is_ready(h->agent);
     agent_close(h->agent);
     if (from == ST_RUNNING)

@@ -3,6 +3,7 @@
 //
 // A save runs: NAT backends off (they would add a section of their own) → migrate to device.state →
 // copy RAM and sync, in a thread → done. The guest is paused all the while and stays so.
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
