@@ -11,7 +11,7 @@ gcc libc6-dev make meson ninja-build pkg-config
 # libraries: event loop, JSON, options, archives, downloads, digests, sums of disks
 libevent-dev libjansson-dev libpopt-dev libarchive-dev libcurl4-openssl-dev libssl-dev libxxhash-dev
 # running guests: the engines, qemu-img, firmware for arm64
-qemu-system-x86 qemu-system-arm qemu-utils qemu-efi-aarch64
+qemu-system-x86 qemu-system-arm qemu-utils qemu-efi-aarch64 ovmf
 # guest images: unpacking Debian packages, cpio and zstd archives, ext4, kernel modules, arm64 agent
 dpkg-dev cpio zstd e2fsprogs kmod gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 # unit tests, sanitizers (llvm: names in their reports) and fuzzing

@@ -34,7 +34,12 @@ static void add_machine(struct argv *a, const struct engine *en, const struct en
     char ram[64];
     os_fd_path(en->ram_fd, ram, sizeof ram);
     argv_add(a, "-machine");
-    argv_add(a, "%s%s,memory-backend=ram", en->machine.type, en->machine.options);
+    argv_add(a, "%s%s,memory-backend=ram%s", en->machine.type, en->machine.options,
+             en->firmware ? ",pflash0=fwcode,pflash1=fwvars" : "");
+    if (en->machine.uuid) {
+        argv_add(a, "-uuid");
+        argv_add(a, "%s", en->machine.uuid);
+    }
     argv_add(a, "-accel");
     argv_add(a, "%s", accel_name(en->accel.accel));
     argv_add(a, "-cpu");
@@ -68,6 +73,21 @@ static void add_socket_chardev(struct argv *a, const char *id, int fd)
 {
     argv_add(a, "-chardev");
     argv_add(a, "socket,id=%s,fd=%d", id, fd);
+}
+
+static json_t *raw_file(const char *node, const char *path, bool read_only)
+{
+    return json_pack("{s:s, s:s, s:b, s:{s:s, s:s, s:b}}", "driver", "raw", "node-name", node,
+                     "read-only", read_only, "file", "driver", "file", "filename", path,
+                     "read-only", read_only);
+}
+
+static void add_firmware(struct argv *a, const struct engine *en)
+{
+    if (!en->firmware)
+        return;
+    add_json(a, "-blockdev", raw_file("fwcode", en->firmware, true));
+    add_json(a, "-blockdev", raw_file("fwvars", VM_AUX, false));
 }
 
 static void add_disk(struct argv *a, const struct vm_config *c)
@@ -141,6 +161,7 @@ void qemu_argv(const struct engine *en, const struct engine_spec *spec, int qmp_
     argv_add(out, "-name");
     argv_add(out, "guest=%s", spec->config->vm_id);
     add_machine(out, en, spec);
+    add_firmware(out, en);
     add_boot(out, spec->config);
     add_socket_chardev(out, "qmp", qmp_fd);
     argv_add(out, "-mon");

@@ -23,7 +23,8 @@ struct engine {
     struct engine_callbacks callbacks;
     struct machine machine;
     struct accel_choice accel;
-    char *version; // "7.2.22"
+    const char *firmware; // UEFI code; NULL: none
+    char *version;        // "7.2.22"
     struct engine_nic nics[ENGINE_NICS_MAX];
     int nic_count;
     bool nat_detached; // the NAT NICs have no backend: a save took it away

@@ -21,7 +21,7 @@
 #define DEVICE_STATE "device.state"
 #define RAM_FILE "ram.img"
 
-enum { DEVICE_STATE_MAX = 64 << 20 };
+enum { DEVICE_STATE_MAX = 256 << 20 };
 
 struct save {
     struct engine *en;

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/os.h"
+#include "engine/qemu/firmware.h"
 #include "engine/qemu/internal.h"
 #include "proto/unix.h"
 
@@ -335,8 +336,9 @@ static int prepare(struct engine *en, const struct engine_spec *spec, struct err
     en->ram_size = (c->memory_size + (1 << 20) - 1) >> 20 << 20;
     en->nic_count = spec->nic_count;
     memcpy(en->nics, spec->nics, sizeof en->nics);
-    if (machine_choose(c, &en->machine, e) < 0 ||
+    if (machine_choose(c, spec->dir_fd, &en->machine, e) < 0 ||
         accel_choose(ACCEL_AUTO, c->arch, spec->runtime, &en->accel, e) < 0 ||
+        firmware_prepare(c, spec->dir_fd, &en->firmware, e) < 0 ||
         check_boot_file(spec, c->kernel, e) < 0 || check_boot_file(spec, c->initrd, e) < 0)
         return -1;
     if (spec->saved && check_saved(en, spec->saved->engine, e) < 0)
