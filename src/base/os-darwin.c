@@ -72,6 +72,11 @@ int os_rename_exclusive(int from_dir, const char *from, int to_dir, const char *
     return renameatx_np(from_dir, from, to_dir, to, RENAME_EXCL);
 }
 
+struct timespec os_modified(const struct stat *st)
+{
+    return st->st_mtimespec;
+}
+
 void os_punch_hole(int fd, off_t off, off_t n)
 {
     fpunchhole_t hole = {.fp_offset = off, .fp_length = n};

@@ -63,6 +63,11 @@ int os_rename_exclusive(int from_dir, const char *from, int to_dir, const char *
     return renameat2(from_dir, from, to_dir, to, RENAME_NOREPLACE);
 }
 
+struct timespec os_modified(const struct stat *st)
+{
+    return st->st_mtim;
+}
+
 void os_punch_hole(int fd, off_t off, off_t n)
 {
     fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, n);

@@ -4,7 +4,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 
 // Fills `out` from the kernel's random source; ends the process when there is none.
 void os_random(void *out, size_t n);
@@ -27,6 +29,9 @@ ssize_t os_copy_range(int src, off_t src_off, int dst, off_t dst_off, size_t n);
 
 // Renames, failing with EEXIST where `to` exists. Paths are relative to the directories.
 int os_rename_exclusive(int from_dir, const char *from, int to_dir, const char *to);
+
+// When a file's content changed last.
+struct timespec os_modified(const struct stat *st);
 
 // Punches a hole; best effort.
 void os_punch_hole(int fd, off_t off, off_t n);

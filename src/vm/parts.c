@@ -110,7 +110,7 @@ static int copy_file(int from, int to, const char *name, file_progress *progress
         return err_sys(e, "cannot copy %s", name);
     if (file_copy(src, dst, NULL, progress, arg, e) < 0)
         return err_wrap(e, "%s", name);
-    const struct timespec times[2] = {st.st_atim, st.st_mtim};
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, os_modified(&st)};
     if (fchmod(dst, st.st_mode & 0777) < 0 || futimens(dst, times) < 0)
         return err_sys(e, "cannot copy %s", name);
     return 0;

@@ -40,11 +40,8 @@ static int sample(int fd, off_t size, uint64_t *out)
 
 static long long nanoseconds(const struct stat *st)
 {
-#ifdef __APPLE__
-    return (long long)st->st_mtimespec.tv_sec * 1000000000 + st->st_mtimespec.tv_nsec;
-#else
-    return (long long)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
-#endif
+    struct timespec t = os_modified(st);
+    return (long long)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 // {"size","mtime" (ns),"sample"} of one file; NULL with *absent where it does not exist.
