@@ -42,7 +42,9 @@ static void print_table(const json_t *list)
     printf("%-*s  %-7s  %9s  %-17s  %s\n", width, "ID", "ARCH", "MEMORY", "MAC", "STATE");
     json_array_foreach(list, i, vm) {
         AUTO_FREE char *summary = live_summary(vm);
-        json_int_t bytes = json_integer_value(json_object_get(vm, "memorySize"));
+        const json_t *running = json_object_get(vm, "memory");
+        json_int_t bytes =
+            json_integer_value(running ? running : json_object_get(vm, "memorySize"));
         printf("%-*s  %-7s  %5lld MiB  %-17s  %s\n", width, text_of(vm, "id"), text_of(vm, "arch"),
                (long long)(bytes >> 20), text_of(vm, "mac"), summary);
     }

@@ -141,14 +141,14 @@ static json_t *read_report(int fd, int64_t deadline, struct err *e)
     }
 }
 
-static json_t *unpack_report(json_t *report, struct err *e)
+static json_t *unpack_report(json_t *report, const char *id, struct err *e)
 {
     const char *code = NULL;
     const char *message = NULL;
     json_t *ok = json_incref(json_object_get(report, "ok"));
     if (!ok &&
         json_unpack(report, "{s:{s:s, s:s}}", "error", "code", &code, "message", &message) == 0)
-        err_set(e, err_code_parse(code), "cannot run VM: %s", message);
+        err_set(e, err_code_parse(code), "cannot run VM '%s': %s", id, message);
     else if (!ok)
         err_set(e, ERR_FAILED, "Host said nothing that makes sense");
     json_decref(report);
@@ -184,7 +184,7 @@ static int start(struct cli *cli, const struct run_args *args, int64_t deadline,
     json_t *report = read_report(notify, deadline, e);
     if (!report && (e->code == ERR_TIMEOUT || e->code == ERR_INTERRUPTED))
         kill(pid, SIGINT); // before the guest runs it halts; nothing is saved or lost
-    json_t *status = report ? unpack_report(report, e) : NULL;
+    json_t *status = report ? unpack_report(report, cli->id, e) : NULL;
     if (!status)
         return -1;
     json_decref(status);

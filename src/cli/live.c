@@ -216,6 +216,18 @@ static json_t *watch(struct client_conn *c, const char *what, int64_t deadline, 
     return NULL;
 }
 
+// A boot that hangs is told by the last thing the guest said.
+static void explain_timeout(const struct store *s, const char *id, const char *what,
+                            int64_t timeout_ms, struct err *e)
+{
+    json_t *status = live_status(s, id);
+    const char *last = text_of(status, "console_last");
+    err_set(e, ERR_TIMEOUT, "VM '%s' was not %s within %lld ms; its console %s%s%s", id,
+            strcmp(what, "ip") == 0 ? "given an address" : what, (long long)timeout_ms,
+            *last ? "last said \"" : "said nothing", last, *last ? "\"" : "");
+    json_decref(status);
+}
+
 json_t *live_wait(const struct store *s, const char *id, const char *what, int64_t timeout_ms,
                   struct err *e)
 {
@@ -231,7 +243,6 @@ json_t *live_wait(const struct store *s, const char *id, const char *what, int64
     if (!status && gone)
         return ended_instead(s, id, what, deadline, e);
     if (!status && e->code == ERR_TIMEOUT)
-        err_set(e, ERR_TIMEOUT, "VM '%s' was not %s within %lld ms", id,
-                strcmp(what, "ip") == 0 ? "given an address" : what, (long long)timeout_ms);
+        explain_timeout(s, id, what, timeout_ms, e);
     return status;
 }

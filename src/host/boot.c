@@ -31,13 +31,14 @@ static int judge_retired(struct host *h, struct err *e)
     struct err why;
     if (load_manifest(h, SAVED_RETIRED, &why) == 0) {
         host_note(h, "the last run ended before its guest ran; resuming the same saved state");
+        h->resumed = true;
         return saved_unretire(h->vm.fd, e);
     }
     host_note(h, "cold boot: the saved state was overtaken by a run that ended without saving (%s)",
               why.msg);
     json_decref(h->manifest);
     h->manifest = NULL;
-    return saved_discard(h->vm.fd, e);
+    return 0;
 }
 
 static void note_killed(struct host *h)
@@ -54,7 +55,7 @@ static int choose_state(struct host *h, struct err *e)
     enum saved_kind kind = saved_find(h->vm.fd);
     if (h->options->discard_state && kind != SAVED_NONE) {
         host_note(h, "cold boot: the saved state was discarded as asked");
-        return saved_discard(h->vm.fd, e);
+        return 0;
     }
     if (kind == SAVED_RETIRED)
         return judge_retired(h, e);
@@ -62,9 +63,8 @@ static int choose_state(struct host *h, struct err *e)
         note_killed(h);
         return 0;
     }
-    if (load_manifest(h, kind, e) == 0)
-        return 0;
-    return err_wrap(e, "cannot resume (the saved state is kept; --discard-state boots without it)");
+    h->resumed = true; // an attempt, if no more
+    return load_manifest(h, kind, e);
 }
 
 // --- which NICs ---
@@ -110,9 +110,8 @@ static int match_nics(struct host *h, struct err *e)
     const json_t *saved = json_object_get(h->manifest, "nics");
     if (json_array_size(saved) != (size_t)h->nic_count)
         return err_set(e, ERR_FAILED,
-                       "cannot resume: the saved guest has %zu NICs, this run asks for %d "
-                       "(--headless, --nat-nic and --disconnected-nic choose them; the saved "
-                       "state is kept)",
+                       "the saved guest has %zu NICs, this run asks for %d (--headless, "
+                       "--nat-nic and --disconnected-nic choose them)",
                        json_array_size(saved), h->nic_count);
     for (int i = 0; i < h->nic_count; i++) {
         const char *mac =
@@ -140,11 +139,20 @@ static void notify(struct host *h, json_t *answer)
     h->options->notify_fd = -1;
 }
 
+// A host that cannot run VMs says so plainly; what is wrong with a saved state comes with a way
+// out.
+static void explain_resume(const struct host *h, struct err *e)
+{
+    if (h->resumed && e->code == ERR_FAILED)
+        err_wrap(e, "cannot resume (the saved state is kept; --discard-state boots without it)");
+}
+
 static void fail_start(struct host *h, const struct err *why)
 {
     if (h->failure.code)
         return;
     h->failure = *why;
+    explain_resume(h, &h->failure);
     host_enter(h, ST_STOPPING, why->msg);
     host_end(h, ENDED_FAILED, NULL);
 }
@@ -185,7 +193,7 @@ static void on_resumed(void *arg, const struct err *why)
         return;
     }
     // The guest runs: its saved state is of the past for good.
-    if (h->resumed && saved_discard(h->vm.fd, &e) < 0)
+    if (saved_discard(h->vm.fd, &e) < 0)
         log_line("%s", e.msg);
     sweep(h);
     notify(h, line_answer_ok(NULL, host_status(h)));
@@ -203,8 +211,9 @@ static void on_loaded(void *arg, const struct err *why)
     if (h->state != ST_STARTING && h->state != ST_RESTORING)
         return;
     host_sync_link(h);
+    int (*put_away)(int, struct err *) = h->resumed ? saved_retire : saved_discard;
     if (record_begin(h->vm.fd, h->resumed ? "resumed" : "cold", h->note, &e) < 0 ||
-        (h->resumed && saved_retire(h->vm.fd, &e) < 0)) {
+        put_away(h->vm.fd, &e) < 0) {
         fail_start(h, &e);
         return;
     }
@@ -258,7 +267,7 @@ static int start_parts(struct host *h, struct err *e)
     return start_engine(h, console_child, agent_child, e);
 }
 
-int boot_start(struct host *h, struct err *e)
+static int start(struct host *h, struct err *e)
 {
     time_t now = time(NULL);
     struct tm tm;
@@ -266,7 +275,6 @@ int boot_start(struct host *h, struct err *e)
     strftime(h->started, sizeof h->started, "%Y-%m-%dT%H:%M:%SZ", &tm);
     if (choose_state(h, e) < 0)
         return -1;
-    h->resumed = h->manifest != NULL;
     host_enter(h, h->resumed ? ST_RESTORING : ST_STARTING, NULL);
     AUTO_FREE char *warning = NULL;
     if (h->resumed && saved_complete_config(h->manifest, &h->vm.config, &warning, e) < 0)
@@ -281,4 +289,12 @@ int boot_start(struct host *h, struct err *e)
         return -1;
     h->ops = engine_find(h->vm.config.engine, e);
     return h->ops ? start_parts(h, e) : -1;
+}
+
+int boot_start(struct host *h, struct err *e)
+{
+    if (start(h, e) == 0)
+        return 0;
+    explain_resume(h, e);
+    return -1;
 }

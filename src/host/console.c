@@ -38,6 +38,7 @@ struct console {
     char *path;
     char line[LINE_KEPT];
     size_t line_len;
+    char last[LINE_KEPT];
     void (*panicked)(void *arg, const char *line);
     void *arg;
     LIST_HEAD(, client) clients;
@@ -55,11 +56,13 @@ static void watch_lines(struct console *c, const char *text, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (text[i] != '\n' && text[i] != '\r') {
-            if (c->line_len < LINE_KEPT - 1)
-                c->line[c->line_len++] = text[i];
+            if (c->line_len < LINE_KEPT - 1) // printable, so that it can be shown and sent as JSON
+                c->line[c->line_len++] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
             continue;
         }
         c->line[c->line_len] = 0;
+        if (c->line_len > 0)
+            memcpy(c->last, c->line, c->line_len + 1);
         c->line_len = 0;
         const char *panic = strstr(c->line, "Kernel panic - not syncing");
         if (panic)
@@ -165,9 +168,15 @@ struct console *console_new(struct event_base *base, int engine_fd, const char *
     return c;
 }
 
+const char *console_last(const struct console *c)
+{
+    return c->last;
+}
+
 void console_reset(struct console *c)
 {
     c->line_len = 0;
+    c->last[0] = 0;
 }
 
 void console_free(struct console *c)

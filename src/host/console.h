@@ -12,5 +12,6 @@ struct console;
 struct console *console_new(struct event_base *base, int engine_fd, const char *path, int vm_fd,
                             void (*panicked)(void *arg, const char *line), void *arg,
                             struct err *e);
+const char *console_last(const struct console *c); // the last line with text in it; "" if none
 void console_reset(struct console *c); // the guest boots again
 void console_free(struct console *c);

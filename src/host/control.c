@@ -52,6 +52,8 @@ json_t *host_status(const struct host *h)
             json_object_set_new(doc, "ssh_port", json_integer(h->ops->ssh_port(h->engine)));
     }
     json_object_set_new(doc, "memory", json_integer((json_int_t)h->vm.config.memory_size));
+    if (h->console)
+        json_object_set_new(doc, "console_last", json_string(console_last(h->console)));
     add_path(h, doc, "control", RUNTIME_CONTROL);
     add_path(h, doc, "console", RUNTIME_CONSOLE);
     json_t *nics = json_array();

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include "base/spawn.h"
+#include "base/ticks.h"
 #include "engine/engine.h"
 #include "engine/qemu/accel.h"
 #include "engine/qemu/machine.h"
@@ -31,6 +32,7 @@ struct engine {
     int ssh_port;
     uint64_t ram_size;
     int ram_fd;
+    struct ticks born; // when the process was started
 
     struct qmp *qmp;
     pid_t pid;

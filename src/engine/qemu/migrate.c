@@ -45,6 +45,7 @@ static json_t *saved_document(const struct save *s)
 {
     json_t *doc = qemu_describe(s->en);
     json_object_set_new(doc, "memory", json_integer((json_int_t)s->en->ram_size));
+    json_object_set_new(doc, "tickKHz", json_integer(ticks_khz(s->en->born)));
     json_object_set_new(doc, "ramDigest", hex(s->ram_digest));
     json_object_set_new(doc, "stateDigest", hex(s->state_digest));
     return doc;
@@ -252,10 +253,29 @@ static void on_load_step(void *arg, const json_t *result, const struct err *why)
         load_end(arg, why);
 }
 
+// A guest whose clock would run at a wrong speed is not resumed. Half a percent is more than clocks
+// are ever slewed by, and less than two kinds of CPU differ by.
+static int check_ticks(const struct engine *en, struct err *e)
+{
+    int64_t was = json_integer_value(json_object_get(en->saved, "tickKHz"));
+    int64_t is = ticks_khz(en->born);
+    if (strcmp(en->machine.arch, "x86_64") != 0 || was == 0 || is == 0 ||
+        (is > was - was / 200 && is < was + was / 200))
+        return 0;
+    return err_set(e, ERR_FAILED,
+                   "the saved state is of a host whose time-stamp counter runs at %lld MHz, this "
+                   "host's at %lld MHz",
+                   (long long)(was / 1000), (long long)(is / 1000));
+}
+
 // Both halves are there: QEMU waits for the stream, the memory file is filled.
 static void load_state(struct engine *en)
 {
     struct err e;
+    if (check_ticks(en, &e) < 0) {
+        load_end(en, &e);
+        return;
+    }
     AUTO_CLOSE int fd = openat(en->saved_dir, DEVICE_STATE, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         err_sys(&e, "cannot open %s", DEVICE_STATE);

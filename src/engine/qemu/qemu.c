@@ -366,6 +366,7 @@ static struct engine *start(struct event_base *base, const struct engine_spec *s
         engine_free(en);
         return NULL;
     }
+    en->born = ticks_now();
     en->child = evsignal_new(base, SIGCHLD, on_child, en);
     event_add(en->child, NULL);
     event_active(en->child, EV_SIGNAL, 1); // it may have ended already
