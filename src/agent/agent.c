@@ -1,11 +1,9 @@
-/*
- * tailmac-agent: the part of tailmac inside the guest. Serves Host over a virtio-serial port.
- *
- * The port needs care. While Host has its end closed, poll reports POLLHUP without end, so the
- * port is then left out of poll for a growing while; SIGIO, which virtio sends when Host opens
- * its end, cuts the wait short. When the device is not there (yet), it is looked for now and
- * then.
- */
+// tailmac-agent: the part of tailmac inside the guest. Serves Host over a virtio-serial port.
+//
+// The port needs care. While Host has its end closed, poll reports POLLHUP without end, so the
+// port is then left out of poll for a growing while; SIGIO, which virtio sends when Host opens
+// its end, cuts the wait short. When the device is not there (yet), it is looked for now and
+// then.
 #include "agent/netlink.h"
 #include "agent/port.h"
 #include "agent/session.h"
@@ -20,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Milliseconds. */
+// Milliseconds.
 #define HUP_WAIT_MIN 2
 #define HUP_WAIT_MAX 200
 #define OPEN_WAIT_MIN 5
@@ -28,12 +26,12 @@
 #define INFO_DELAY 20
 
 struct agent {
-    int port;           /* -1: none yet */
-    int events;         /* rtnetlink */
-    int64_t wait;       /* how long to leave the port alone next time */
-    int64_t retry_at;   /* leave the port alone until then */
-    int64_t info_at;    /* look at the NICs then; INT64_MAX: nothing has changed */
-    sigset_t wait_mask; /* signals blocked while waiting: SIGIO is not */
+    int port;           // -1: none yet
+    int events;         // rtnetlink
+    int64_t wait;       // how long to leave the port alone next time
+    int64_t retry_at;   // leave the port alone until then
+    int64_t info_at;    // look at the NICs then; INT64_MAX: nothing has changed
+    sigset_t wait_mask; // signals blocked while waiting: SIGIO is not
     struct session session;
 };
 
@@ -76,12 +74,12 @@ static void port_write(struct agent *a)
         ssize_t n = write(a->port, a->session.out, a->session.out_len);
 
         if (n <= 0)
-            return; /* full, or Host is away: poll tells */
+            return; // full, or Host is away: poll tells
         session_sent(&a->session, (size_t)n);
     }
 }
 
-/* Bytes read; 0 when Host is away; -1 with errno. */
+// Bytes read; 0 when Host is away; -1 with errno.
 static ssize_t port_read(struct agent *a)
 {
     size_t room;
@@ -107,9 +105,9 @@ static void port_ready(struct agent *a, short revents)
         return;
     }
     port_write(a);
-    /* Requests already read may have waited for the room that writing made. */
+    // Requests already read may have waited for the room that writing made.
     session_work(&a->session);
-    /* Hung up and nothing left to read: virtio says POLLIN even so. */
+    // Hung up and nothing left to read: virtio says POLLIN even so.
     if (n == 0 || (revents & POLLHUP && session_is_full(&a->session)))
         back_off(a, HUP_WAIT_MIN, HUP_WAIT_MAX);
 }
@@ -121,7 +119,7 @@ static void nics_ready(struct agent *a)
         a->info_at = now_ms() + INFO_DELAY;
 }
 
-/* Does what is due and returns the milliseconds until something else will be, or -1. */
+// Does what is due and returns the milliseconds until something else will be, or -1.
 static int64_t do_due(struct agent *a)
 {
     int64_t now = now_ms();
@@ -156,7 +154,7 @@ static void wait_and_serve(struct agent *a)
     if (a->session.out_len)
         p[1].events |= POLLOUT;
     if (ppoll(p, 2, ms < 0 ? NULL : &limit, &a->wait_mask) < 0) {
-        /* SIGIO: something happened on the port. */
+        // SIGIO: something happened on the port.
         if (a->port >= 0)
             a->retry_at = 0;
         return;
@@ -169,7 +167,7 @@ static void wait_and_serve(struct agent *a)
 
 static void on_sigio(int sig)
 {
-    (void)sig; /* only to interrupt ppoll */
+    (void)sig; // only to interrupt ppoll
 }
 
 static void set_up_signals(struct agent *a)

@@ -1,4 +1,4 @@
-/* MAC addresses: as text, and giving a NIC another one while it is in use. */
+// MAC addresses: as text, and giving a NIC another one while it is in use.
 #include "agent/mac.h"
 
 #include "agent/netlink.h"
@@ -66,7 +66,7 @@ static int set_mac(int fd, const struct nic *nic, const uint8_t to[6])
     memcpy(r.ifr_hwaddr.sa_data, to, 6);
     if (ioctl(fd, SIOCSIFHWADDR, &r) == 0)
         return 0;
-    /* virtio-net can do it while up. For a driver that cannot, routes are the price. */
+    // virtio-net can do it while up. For a driver that cannot, routes are the price.
     if (errno != EBUSY || set_flags(fd, nic, IFF_UP, 0) != 0)
         return -1;
     rc = ioctl(fd, SIOCSIFHWADDR, &r);
@@ -76,7 +76,7 @@ static int set_mac(int fd, const struct nic *nic, const uint8_t to[6])
     return rc;
 }
 
-/* The second half of an IPv6 address made from a MAC (RFC 4291, appendix A). */
+// The second half of an IPv6 address made from a MAC (RFC 4291, appendix A).
 static void eui64(const uint8_t mac[6], uint8_t out[8])
 {
     const uint8_t id[8] = {mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]};
@@ -89,7 +89,7 @@ struct stale {
     uint8_t id[8];
 };
 
-/* Looks at all addresses, not only nic's: one still being probed for duplicates counts. */
+// Looks at all addresses, not only nic's: one still being probed for duplicates counts.
 static void delete_if_stale(const struct nlmsghdr *h, void *arg)
 {
     const struct stale *stale = arg;
@@ -114,11 +114,9 @@ static void delete_if_stale(const struct nlmsghdr *h, void *arg)
     netlink_request(&ask.h);
 }
 
-/*
- * The kernel makes a link-local address when the interface comes up, and never again: copies of
- * one VM would all keep the first one's. Setting the way addresses are made to "none" and back
- * makes it think anew; its router solicitation follows by itself.
- */
+// The kernel makes a link-local address when the interface comes up, and never again: copies of
+// one VM would all keep the first one's. Setting the way addresses are made to "none" and back
+// makes it think anew; its router solicitation follows by itself.
 static void renew_ipv6(const struct nic *nic)
 {
     struct stale stale = {.nic = nic};
@@ -130,8 +128,8 @@ static void renew_ipv6(const struct nic *nic)
     snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/addr_gen_mode", nic->name);
     fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0)
-        return; /* no IPv6 */
-    /* Any other mode does not look at the MAC, and is somebody's wish. */
+        return; // no IPv6
+    // Any other mode does not look at the MAC, and is somebody's wish.
     if (pread(fd, &mode, 1, 0) == 1 && mode == '0' && pwrite(fd, "1", 1, 0) == 1 &&
         pwrite(fd, "0", 1, 0) != 1)
         fprintf(stderr, "tailmac-agent: %s: no IPv6 link-local address: %m\n", nic->name);

@@ -1,6 +1,5 @@
-/* MAC addresses: as text, and giving a NIC another one while it is in use. */
-#ifndef TAILMAC_AGENT_MAC_H
-#define TAILMAC_AGENT_MAC_H
+// MAC addresses: as text, and giving a NIC another one while it is in use.
+#pragma once
 
 #include <stdint.h>
 
@@ -8,15 +7,11 @@
 
 #define MAC_TEXT_SIZE 18
 
-/* "52:cc:cc:cc:cc:01", either case, nothing else: 0 or -1. */
+// "52:cc:cc:cc:cc:01", either case, nothing else: 0 or -1.
 int mac_parse(const char *text, uint8_t out[6]);
-/* Returns out. */
+// Returns out.
 char *mac_format(const uint8_t mac[6], char out[static MAC_TEXT_SIZE]);
 
-/*
- * Changes the NIC's MAC, up or not, and makes IPv6 follow: autoconfigured addresses made from
- * the old MAC go, a new link-local one comes. 0, or -1 with errno.
- */
+// Changes the NIC's MAC, up or not, and makes IPv6 follow: autoconfigured addresses made from
+// the old MAC go, a new link-local one comes. 0, or -1 with errno.
 int mac_change(const struct nic *nic, const uint8_t to[6]);
-
-#endif

@@ -1,4 +1,4 @@
-/* The little of rtnetlink that the agent needs: a dump, an event socket, one request. */
+// The little of rtnetlink that the agent needs: a dump, an event socket, one request.
 #include "agent/netlink.h"
 
 #include <errno.h>
@@ -8,7 +8,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-/* The kernel never sends more per datagram to a reader that offers this much. */
+// The kernel never sends more per datagram to a reader that offers this much.
 #define DATAGRAM_MAX 32768
 
 static int netlink_open(unsigned groups, int flags)
@@ -33,14 +33,14 @@ void netlink_events_drain(int fd)
 {
     static char buf[DATAGRAM_MAX];
 
-    /* ENOBUFS says that events were lost: as good an event as any. */
+    // ENOBUFS says that events were lost: as good an event as any.
     while (recv(fd, buf, sizeof buf, 0) > 0 || errno == ENOBUFS || errno == EINTR)
         ;
 }
 
 static int netlink_ask(const struct nlmsghdr *h)
 {
-    /* The kernel answers at once; the limit only keeps a surprise from hanging the agent. */
+    // The kernel answers at once; the limit only keeps a surprise from hanging the agent.
     struct timeval limit = {.tv_sec = 2};
     int fd = netlink_open(0, 0);
 
@@ -53,7 +53,7 @@ static int netlink_ask(const struct nlmsghdr *h)
     return -1;
 }
 
-/* The outcome that an NLMSG_ERROR carries: 0, or -1 with errno. */
+// The outcome that an NLMSG_ERROR carries: 0, or -1 with errno.
 static int netlink_verdict(const struct nlmsghdr *h)
 {
     const struct nlmsgerr *e = NLMSG_DATA(h);
@@ -67,10 +67,10 @@ static int netlink_verdict(const struct nlmsghdr *h)
     return -1;
 }
 
-/* Hands each message to fn until the end: 0 or -1. */
+// Hands each message to fn until the end: 0 or -1.
 static int netlink_collect(int fd, void (*fn)(const struct nlmsghdr *h, void *arg), void *arg)
 {
-    /* Not static: fn may make requests of its own. */
+    // Not static: fn may make requests of its own.
     char buf[DATAGRAM_MAX] __attribute__((aligned(NLMSG_ALIGNTO)));
 
     for (;;) {
@@ -110,7 +110,7 @@ int netlink_dump(int type, void (*fn)(const struct nlmsghdr *h, void *arg), void
 {
     struct {
         struct nlmsghdr h;
-        struct ifinfomsg any; /* zero means all, whatever the type */
+        struct ifinfomsg any; // zero means all, whatever the type
     } ask = {
         .h = {.nlmsg_len = sizeof ask,
               .nlmsg_type = (uint16_t)type,

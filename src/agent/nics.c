@@ -1,4 +1,4 @@
-/* What the guest's network interfaces are, read from the kernel in one go each time. */
+// What the guest's network interfaces are, read from the kernel in one go each time.
 #include "agent/nics.h"
 
 #include "agent/mac.h"
@@ -11,10 +11,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* From linux/if.h, which cannot be had beside net/if.h. */
+// From linux/if.h, which cannot be had beside net/if.h.
 #define FLAG_LOWER_UP 0x10000u
 
-/* A kind ("bridge", "veth", "vlan", …) is what drivers of real devices do not have. */
+// A kind ("bridge", "veth", "vlan", …) is what drivers of real devices do not have.
 static bool is_virtual(const struct nlmsghdr *h)
 {
     const struct rtattr *info = netlink_attr(h, sizeof(struct ifinfomsg), IFLA_LINKINFO, 0);
@@ -53,7 +53,7 @@ static void add_link(const struct nlmsghdr *h, void *arg)
     nics->count++;
 }
 
-/* An IPv6 address that may turn out to be a duplicate is none yet; an event tells when. */
+// An IPv6 address that may turn out to be a duplicate is none yet; an event tells when.
 static bool is_usable(const struct nlmsghdr *h, const struct ifaddrmsg *i)
 {
     const struct rtattr *a = netlink_attr(h, sizeof *i, IFA_FLAGS, 4);
@@ -69,7 +69,7 @@ static void add_addr(const struct nlmsghdr *h, void *arg)
     struct nics *nics = arg;
     const struct ifaddrmsg *i = NLMSG_DATA(h);
     size_t size = i->ifa_family == AF_INET ? 4 : 16;
-    /* IFA_LOCAL is the own end of a point-to-point address, where there is one. */
+    // IFA_LOCAL is the own end of a point-to-point address, where there is one.
     const struct rtattr *a = netlink_attr(h, sizeof *i, IFA_LOCAL, size);
     struct nic *nic;
 

@@ -1,7 +1,5 @@
-/*
- * The virtio-serial port that leads to Host, found by its name as udev would do it: the device
- * nodes (/dev/vport1p1) are numbered by chance.
- */
+// The virtio-serial port that leads to Host, found by its name as udev would do it: the device
+// nodes (/dev/vport1p1) are numbered by chance.
 #include "agent/port.h"
 
 #include <dirent.h>
@@ -39,7 +37,7 @@ static int open_device(const char *port)
     return open(dev, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 }
 
-/* -1 with ENOENT if no port has that name. */
+// -1 with ENOENT if no port has that name.
 static int open_named(const char *name)
 {
     DIR *dir = opendir(PORTS_DIR);

@@ -1,4 +1,4 @@
-/* The agent's side of the protocol: the table of requests, READY and INFO. */
+// The agent's side of the protocol: the table of requests, READY and INFO.
 #include "agent/session.h"
 
 #include "agent/mac.h"
@@ -36,7 +36,7 @@ void session_sent(struct session *s, size_t n)
     memmove(s->out, s->out + n, s->out_len);
 }
 
-/* --- frames out --- */
+// --- frames out ---
 
 static void frame_begin(struct session *s, struct wire_writer *w, enum wire_type type)
 {
@@ -58,7 +58,7 @@ static void put_facts(struct wire_writer *w, const struct nics *nics)
     struct timespec up;
 
     gethostname(host, sizeof host - 1);
-    /* The kernel takes any byte in a host name; the wire does not. */
+    // The kernel takes any byte in a host name; the wire does not.
     host[strcspn(host, "\n")] = '\0';
     clock_gettime(CLOCK_BOOTTIME, &up);
     wire_put(w, "version", "%d", WIRE_VERSION);
@@ -111,7 +111,7 @@ int session_nics_changed(struct session *s)
     return 0;
 }
 
-/* --- requests: 0, or -1 with the reason in why --- */
+// --- requests: 0, or -1 with the reason in why ---
 
 static int fail(char why[static WHY_MAX], const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -149,7 +149,7 @@ static int do_set_mac(const struct wire_frame *f, char why[static WHY_MAX])
         return fail(why, "%s: not the address of one station", mac_format(to, text));
     if (nics_read(&nics) != 0)
         return fail(why, "cannot list network interfaces: %s", strerror(errno));
-    /* Done already: Host may have to ask twice when an answer got lost. */
+    // Done already: Host may have to ask twice when an answer got lost.
     if (nics_by_mac(&nics, to))
         return 0;
     nic = nics_by_mac(&nics, from);
@@ -177,12 +177,12 @@ static int perform(const struct wire_frame *f, char why[static WHY_MAX])
     return fail(why, "unknown request type %u", f->type);
 }
 
-/* --- frames in --- */
+// --- frames in ---
 
 static void greet(struct session *s, uint32_t nonce)
 {
-    /* Answers to an earlier session would only be dropped. A frame half sent is cut by this,
-     * which the decoder at the other end notices. */
+    // Answers to an earlier session would only be dropped. A frame half sent is cut by this,
+    // which the decoder at the other end notices.
     if (s->nonce != nonce)
         s->out_len = 0;
     s->nonce = nonce;
@@ -200,7 +200,7 @@ static void dispatch(struct session *s, const struct wire_frame *f)
         greet(s, f->nonce);
         return;
     }
-    /* HELLO of a version that is not ours is answered under its nonce, so that Host can tell. */
+    // HELLO of a version that is not ours is answered under its nonce, so that Host can tell.
     if (f->type == WIRE_HELLO)
         s->nonce = f->nonce;
     if (f->nonce != s->nonce)

@@ -1,33 +1,28 @@
-/*
- * The agent's side of the protocol: bytes from Host in, answers out. Does no I/O on the port
- * itself; main moves the bytes.
- */
-#ifndef TAILMAC_AGENT_SESSION_H
-#define TAILMAC_AGENT_SESSION_H
+// The agent's side of the protocol: bytes from Host in, answers out. Does no I/O on the port
+// itself; main moves the bytes.
+#pragma once
 
 #include "agent/nics.h"
 #include "agent/wire.h"
 
 struct session {
-    uint32_t nonce;   /* of the open session; 0: Host has not said HELLO yet */
-    struct nics told; /* what Host knows */
+    uint32_t nonce;   // of the open session; 0: Host has not said HELLO yet
+    struct nics told; // what Host knows
     struct wire_decoder in;
-    size_t out_len; /* bytes in out that wait to be written */
+    size_t out_len; // bytes in out that wait to be written
     unsigned char in_buf[2 * WIRE_FRAME_MAX];
     unsigned char out[2 * WIRE_FRAME_MAX];
 };
 
 void session_init(struct session *s);
-/* Forgets the session and all unsent bytes: the port is a new one. */
+// Forgets the session and all unsent bytes: the port is a new one.
 void session_reset(struct session *s);
 
-/* Deals with the requests in s->in for as long as there is room for their answers. */
+// Deals with the requests in s->in for as long as there is room for their answers.
 void session_work(struct session *s);
-/* So much is unsent that no request can be dealt with: read no more. */
+// So much is unsent that no request can be dealt with: read no more.
 bool session_is_full(const struct session *s);
-/* Sends INFO if there is a session and a NIC differs from what Host was told. -1: ask later. */
+// Sends INFO if there is a session and a NIC differs from what Host was told. -1: ask later.
 int session_nics_changed(struct session *s);
-/* The first n bytes of s->out are written. */
+// The first n bytes of s->out are written.
 void session_sent(struct session *s, size_t n);
-
-#endif

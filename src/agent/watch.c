@@ -1,4 +1,4 @@
-/* NIC events for scripts: what ifplugd does for a cable, for every NIC that comes and goes. */
+// NIC events for scripts: what ifplugd does for a cable, for every NIC that comes and goes.
 #include "agent/watch.h"
 
 #include "agent/netlink.h"
@@ -17,7 +17,7 @@ static void tell_nic(const struct nic *old, const struct nic *now)
     else if (memcmp(old->mac, now->mac, sizeof now->mac) != 0)
         printf("mac %s\n", now->name);
 
-    /* A link that went and came between two looks counts: it may lead elsewhere now. */
+    // A link that went and came between two looks counts: it may lead elsewhere now.
     if (now->up && (!old || !old->up || old->carrier_changes != now->carrier_changes))
         printf("up %s\n", now->name);
     else if (!now->up && old && old->up)

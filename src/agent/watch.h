@@ -1,14 +1,9 @@
-/* "tailmac-agent watch": NIC events for scripts. */
-#ifndef TAILMAC_AGENT_WATCH_H
-#define TAILMAC_AGENT_WATCH_H
+// "tailmac-agent watch": NIC events for scripts.
+#pragma once
 
-/*
- * Prints a line "EVENT NAME" for each NIC now and for each change later:
- *   new   it appeared        up    it has a link now, or again
- *   mac   its MAC changed    down  it has no link any more
- *   gone  it was removed
- * Returns only on failure.
- */
+// Prints a line "EVENT NAME" for each NIC now and for each change later:
+//   new   it appeared        up    it has a link now, or again
+//   mac   its MAC changed    down  it has no link any more
+//   gone  it was removed
+// Returns only on failure.
 int watch_run(void);
-
-#endif

@@ -1,4 +1,4 @@
-/* Frames between Host and the guest agent: encoder, resynchronising decoder, key=value reader. */
+// Frames between Host and the guest agent: encoder, resynchronising decoder, key=value reader.
 #include "agent/wire.h"
 
 #include <assert.h>
@@ -12,7 +12,7 @@ static const char *const type_names[] = {
 };
 static_assert(sizeof type_names / sizeof *type_names == WIRE_TYPE_END, "name every type");
 
-/* See wire.h for why a header's fifth byte is no newline and its sixth is 0. */
+// See wire.h for why a header's fifth byte is no newline and its sixth is 0.
 static bool type_is_fit(unsigned type)
 {
     return type != 0 && type != '\n' && type <= 255;
@@ -56,7 +56,7 @@ static uint32_t fnv1a(const unsigned char *p, size_t n)
     return h;
 }
 
-/* --- writing --- */
+// --- writing ---
 
 void wire_begin(struct wire_writer *w, void *buf, size_t cap, unsigned type, uint32_t nonce)
 {
@@ -91,7 +91,7 @@ void wire_put(struct wire_writer *w, const char *key, const char *fmt, ...)
     va_start(ap, fmt);
     n = vsnprintf(at, room, fmt, ap);
     va_end(ap);
-    /* vsnprintf's terminating NUL needs the very byte that the newline takes. */
+    // vsnprintf's terminating NUL needs the very byte that the newline takes.
     if (n < 0 || (size_t)n >= room || memchr(at, '\n', (size_t)n) || memchr(at, 0, (size_t)n)) {
         w->failed = true;
         return;
@@ -113,7 +113,7 @@ size_t wire_end(struct wire_writer *w)
     return w->len;
 }
 
-/* --- decoding --- */
+// --- decoding ---
 
 void wire_decoder_init(struct wire_decoder *d, void *buf, size_t cap)
 {
@@ -158,7 +158,7 @@ static void skip(struct wire_decoder *d, size_t n)
     d->clean = 0;
 }
 
-/* Moves pos to the next byte from which on everything held looks like a magic number. */
+// Moves pos to the next byte from which on everything held looks like a magic number.
 static void seek_magic(struct wire_decoder *d)
 {
     unsigned char magic[4];
@@ -189,7 +189,7 @@ static bool header_is_sound(const unsigned char *h)
            type_is_fit(get16(h + 4)) && get32(h + 12) != 0;
 }
 
-/* What has come of the payload holds what no payload does: see wire.h. Reads each byte once. */
+// What has come of the payload holds what no payload does: see wire.h. Reads each byte once.
 static bool payload_is_cut(struct wire_decoder *d, size_t length)
 {
     size_t held = d->len - d->pos - WIRE_HEADER_SIZE;
@@ -231,7 +231,7 @@ bool wire_next(struct wire_decoder *d, struct wire_frame *f)
     }
 }
 
-/* --- reading a payload --- */
+// --- reading a payload ---
 
 bool wire_pair_next(const struct wire_frame *f, size_t *pos, struct wire_pair *out)
 {

@@ -1,32 +1,29 @@
-/*
- * The frames that Host and the guest agent exchange over the virtio-serial port
- * "org.tailmac.agent.0". Both ends compile this file; it needs nothing but libc and
- * allocates nothing.
- *
- * A frame is a header of 20 bytes, little endian, and a payload:
- *
- *     0  u32  magic    WIRE_MAGIC
- *     4  u16  type     enum wire_type
- *     6  u16  version  WIRE_VERSION
- *     8  u32  length   of the payload, at most WIRE_PAYLOAD_MAX
- *    12  u32  nonce    of the session, never 0
- *    16  u32  check    FNV-1a (32 bits) of the 16 bytes before
- *    20       payload  lines "key=value\n"; a value holds no newline, nothing holds a NUL
- *
- * The port lives through save and restore, the byte stream does not: bytes get lost and
- * duplicated. Hence the two rules that make any stream usable again:
- *
- *   - No payload holds a NUL and every payload ends in a newline. A header starts with five
- *     bytes of which none is a newline, and the sixth is a NUL. So a frame that was cut short,
- *     and takes the start of the next one for the rest of its payload, is found out at once:
- *     a lost byte costs the frame it was in and none that follows.
- *   - Host opens a session with HELLO and a fresh random nonce, and repeats it until READY
- *     with that nonce comes back. From then on both ends drop every frame with another nonce.
- *
- * A type that carries binary data must therefore encode it as text.
- */
-#ifndef TAILMAC_AGENT_WIRE_H
-#define TAILMAC_AGENT_WIRE_H
+// The frames that Host and the guest agent exchange over the virtio-serial port
+// "org.tailmac.agent.0". Both ends compile this file; it needs nothing but libc and
+// allocates nothing.
+//
+// A frame is a header of 20 bytes, little endian, and a payload:
+//
+//     0  u32  magic    WIRE_MAGIC
+//     4  u16  type     enum wire_type
+//     6  u16  version  WIRE_VERSION
+//     8  u32  length   of the payload, at most WIRE_PAYLOAD_MAX
+//    12  u32  nonce    of the session, never 0
+//    16  u32  check    FNV-1a (32 bits) of the 16 bytes before
+//    20       payload  lines "key=value\n"; a value holds no newline, nothing holds a NUL
+//
+// The port lives through save and restore, the byte stream does not: bytes get lost and
+// duplicated. Hence the two rules that make any stream usable again:
+//
+//   - No payload holds a NUL and every payload ends in a newline. A header starts with five
+//     bytes of which none is a newline, and the sixth is a NUL. So a frame that was cut short,
+//     and takes the start of the next one for the rest of its payload, is found out at once:
+//     a lost byte costs the frame it was in and none that follows.
+//   - Host opens a session with HELLO and a fresh random nonce, and repeats it until READY
+//     with that nonce comes back. From then on both ends drop every frame with another nonce.
+//
+// A type that carries binary data must therefore encode it as text.
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,37 +36,35 @@
 #define WIRE_PAYLOAD_MAX 65536
 #define WIRE_FRAME_MAX (WIRE_HEADER_SIZE + WIRE_PAYLOAD_MAX)
 
-/* Numbers are for ever: append only, stay below 256, leave out 10, a newline (see above). */
+// Numbers are for ever: append only, stay below 256, leave out 10, a newline (see above).
 enum wire_type {
-    WIRE_HELLO = 1,   /* host → guest: opens a session; no keys needed */
-    WIRE_READY = 2,   /* guest → host: version= agent= hostname= uptime= nic=… */
-    WIRE_INFO = 3,    /* guest → host: like READY, whenever a NIC, address or link changes */
-    WIRE_SET_MAC = 4, /* host → guest: id= from=MAC to=MAC */
-    WIRE_OK = 5,      /* guest → host: id= of the request */
-    WIRE_ERROR = 6,   /* guest → host: id= of the request, message= */
+    WIRE_HELLO = 1,   // host → guest: opens a session; no keys needed
+    WIRE_READY = 2,   // guest → host: version= agent= hostname= uptime= nic=…
+    WIRE_INFO = 3,    // guest → host: like READY, whenever a NIC, address or link changes
+    WIRE_SET_MAC = 4, // host → guest: id= from=MAC to=MAC
+    WIRE_OK = 5,      // guest → host: id= of the request
+    WIRE_ERROR = 6,   // guest → host: id= of the request, message=
     WIRE_TYPE_END
 };
 
-/* "hello", "ready", …; "unknown" for anything else. */
+// "hello", "ready", …; "unknown" for anything else.
 const char *wire_type_name(unsigned type);
 
-/* A decoded frame. The payload is not NUL-terminated and belongs to the decoder's buffer. */
+// A decoded frame. The payload is not NUL-terminated and belongs to the decoder's buffer.
 struct wire_frame {
-    unsigned type;    /* maybe none of enum wire_type: a newer peer */
-    unsigned version; /* maybe not WIRE_VERSION: the receiver's business */
+    unsigned type;    // maybe none of enum wire_type: a newer peer
+    unsigned version; // maybe not WIRE_VERSION: the receiver's business
     uint32_t nonce;
     const char *payload;
     size_t length;
 };
 
-/*
- * Building a frame in the caller's buffer. Errors (no room, forbidden byte in a key or value)
- * stick, and show only in wire_end.
- *
- *     wire_begin(&w, buf, sizeof buf, WIRE_SET_MAC, nonce);
- *     wire_put(&w, "id", "%u", id);
- *     size_t n = wire_end(&w);
- */
+// Building a frame in the caller's buffer. Errors (no room, forbidden byte in a key or value)
+// stick, and show only in wire_end.
+//
+//     wire_begin(&w, buf, sizeof buf, WIRE_SET_MAC, nonce);
+//     wire_put(&w, "id", "%u", id);
+//     size_t n = wire_end(&w);
 struct wire_writer {
     unsigned char *buf;
     size_t cap, len;
@@ -81,52 +76,42 @@ struct wire_writer {
 void wire_begin(struct wire_writer *w, void *buf, size_t cap, unsigned type, uint32_t nonce);
 void wire_put(struct wire_writer *w, const char *key, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* Writes the header. Returns the size of the whole frame, or 0 after an error. */
+// Writes the header. Returns the size of the whole frame, or 0 after an error.
 size_t wire_end(struct wire_writer *w);
 
-/*
- * Bytes in, frames out. The buffer is the caller's, holds at least WIRE_FRAME_MAX bytes and
- * outlives the decoder.
- */
+// Bytes in, frames out. The buffer is the caller's, holds at least WIRE_FRAME_MAX bytes and
+// outlives the decoder.
 struct wire_decoder {
     unsigned char *buf;
     size_t cap;
-    size_t pos;       /* where the next frame may start */
-    size_t len;       /* bytes held */
-    size_t clean;     /* payload bytes from pos on that are known to hold no NUL */
-    uint64_t skipped; /* bytes thrown away since init: not 0 after a cut stream */
+    size_t pos;       // where the next frame may start
+    size_t len;       // bytes held
+    size_t clean;     // payload bytes from pos on that are known to hold no NUL
+    uint64_t skipped; // bytes thrown away since init: not 0 after a cut stream
 };
 
 void wire_decoder_init(struct wire_decoder *d, void *buf, size_t cap);
-/* Takes up to n bytes, returns how many: fewer only if frames wait to be taken out. */
+// Takes up to n bytes, returns how many: fewer only if frames wait to be taken out.
 size_t wire_feed(struct wire_decoder *d, const void *data, size_t n);
-/*
- * The same without a copy: room for *n bytes to read into (never 0 after wire_next returned
- * false), then how many were read. Both wire_feed and wire_space end the life of frames
- * handed out before.
- */
+// The same without a copy: room for *n bytes to read into (never 0 after wire_next returned
+// false), then how many were read. Both wire_feed and wire_space end the life of frames
+// handed out before.
 void *wire_space(struct wire_decoder *d, size_t *n);
 void wire_added(struct wire_decoder *d, size_t n);
-/* True and a frame, or false: feed more first. */
+// True and a frame, or false: feed more first.
 bool wire_next(struct wire_decoder *d, struct wire_frame *f);
 
-/*
- * Reading a payload. *pos starts at 0 and walks; lines without '=' or with an empty key are
- * passed over, as is a last line without its newline.
- */
+// Reading a payload. *pos starts at 0 and walks; lines without '=' or with an empty key are
+// passed over, as is a last line without its newline.
 struct wire_pair {
-    const char *key, *value; /* not NUL-terminated */
+    const char *key, *value; // not NUL-terminated
     size_t key_len, value_len;
 };
 
 bool wire_pair_next(const struct wire_frame *f, size_t *pos, struct wire_pair *out);
-/*
- * Copies the next value of key from *pos on, NUL-terminated; walks a repeated key. Returns its
- * length, -1 if there is none, -2 if it does not fit (out is then "", *pos is past it).
- */
+// Copies the next value of key from *pos on, NUL-terminated; walks a repeated key. Returns its
+// length, -1 if there is none, -2 if it does not fit (out is then "", *pos is past it).
 long wire_value_next(const struct wire_frame *f, size_t *pos, const char *key, char *out,
                      size_t cap);
-/* The first value of key, returned as above. */
+// The first value of key, returned as above.
 long wire_get(const struct wire_frame *f, const char *key, char *out, size_t cap);
-
-#endif

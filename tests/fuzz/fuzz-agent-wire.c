@@ -1,7 +1,5 @@
-/*
- * The decoder of the agent's wire. The first byte says in what pieces the rest is fed. Whatever
- * comes, a sound frame that follows is found.
- */
+// The decoder of the agent's wire. The first byte says in what pieces the rest is fed. Whatever
+// comes, a sound frame that follows is found.
 #include "agent/wire.h"
 
 #include <stdlib.h>
@@ -57,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     wire_begin(&w, sound, sizeof sound, WIRE_HELLO, 0xfeedbeef);
     wire_put(&w, "last", "%s", "yes");
-    /* An unfinished frame takes part of this one as its payload, and gives it back. */
+    // An unfinished frame takes part of this one as its payload, and gives it back.
     wire_feed(&d, sound, wire_end(&w));
     last = (struct wire_frame){0};
     drain(&d, &last);

@@ -1,4 +1,4 @@
-/* The frames between Host and agent: what is written is read, whatever the stream does. */
+// The frames between Host and agent: what is written is read, whatever the stream does.
 #include "agent/wire.h"
 
 #include <setjmp.h>
@@ -108,7 +108,7 @@ static void frames_come_back_byte_by_byte(void **state)
 
 static void largest_payload_passes(void **state)
 {
-    static char big[WIRE_PAYLOAD_MAX - 2]; /* "k=", the value, "\n" */
+    static char big[WIRE_PAYLOAD_MAX - 2]; // "k=", the value, "\n"
     static char got[WIRE_PAYLOAD_MAX];
     struct wire_decoder d;
     struct wire_writer w;
@@ -121,7 +121,7 @@ static void largest_payload_passes(void **state)
     assert_int_equal(wire_end(&w), WIRE_FRAME_MAX);
     wire_decoder_init(&d, held, sizeof held);
     feed(&d, stream, WIRE_FRAME_MAX);
-    assert_int_equal(wire_feed(&d, stream, 1), 0); /* full until the frame is taken */
+    assert_int_equal(wire_feed(&d, stream, 1), 0); // full until the frame is taken
     assert_true(wire_next(&d, &f));
     assert_int_equal(f.length, WIRE_PAYLOAD_MAX);
     assert_int_equal(wire_get(&f, "k", got, sizeof got), sizeof big - 1);
@@ -145,7 +145,7 @@ static void garbage_is_scanned_over(void **state)
     assert_int_equal(d.skipped, 3 + 37 + 11);
 }
 
-/* Whatever number of bytes is lost from wherever, the next frame arrives at once. */
+// Whatever number of bytes is lost from wherever, the next frame arrives at once.
 static void lost_bytes_cost_one_frame(void **state)
 {
     struct wire_decoder d;
@@ -165,7 +165,7 @@ static void lost_bytes_cost_one_frame(void **state)
     }
 }
 
-/* A stretch that comes twice leaves every frame whole before and after it. */
+// A stretch that comes twice leaves every frame whole before and after it.
 static void doubled_bytes_lose_no_later_frame(void **state)
 {
     struct wire_decoder d;
@@ -214,11 +214,11 @@ static void bad_headers_are_refused(void **state)
         size_t at;
         uint32_t value;
     } bad[] = {
-        {4, 0x00010000},                    /* type 0 */
-        {4, 0x00010100},                    /* type 256 */
-        {4, 0x0001000a},                    /* type 10, a newline */
-        {8, WIRE_PAYLOAD_MAX + 1},          /* too long */
-        {8, 0xffffffff},           {12, 0}, /* no session has nonce 0 */
+        {4, 0x00010000},                    // type 0
+        {4, 0x00010100},                    // type 256
+        {4, 0x0001000a},                    // type 10, a newline
+        {8, WIRE_PAYLOAD_MAX + 1},          // too long
+        {8, 0xffffffff},           {12, 0}, // no session has nonce 0
     };
     struct wire_decoder d;
 
