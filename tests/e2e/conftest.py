@@ -53,16 +53,15 @@ def tm(request, binaries, world):
     tailmac = Tailmac(world, binaries)
     yield tailmac
     show_logs(request, world)
-    complaints = world.end(tailmac)
+    complaints = world.end()
     assert not complaints, "left behind:\n" + "\n".join(complaints)
 
 
 @pytest.fixture
-def confined(binaries, world):
-    """confined(size) → a Tailmac whose bundle is a file system of that size, soon full."""
+def confined(tm, binaries, world):
+    """confined(size) → a Tailmac whose bundle is a file system of that size, soon full; `tm` ends it."""
     def make(size):
-        place = world.keep(Confined(world.bundle, size))
-        return Tailmac(world, binaries, place.prefix)
+        return Tailmac(world, binaries, world.keep(Confined(world.bundle, size)))
     return make
 
 
@@ -91,5 +90,6 @@ def show_logs(request, world):
     """The ends of the VMs' logs, into the report of a test that failed."""
     if not getattr(request.node, "failed", False):
         return
-    for log in sorted(path for name in LOGS for path in world.bundle.glob(f"*/{name}")):
+    for log in sorted(path for tm in world.commands for name in LOGS
+                      for path in tm.bundle.glob(f"*/{name}")):
         print(f"--- {log.parent.name}/{log.name}\n{log.read_text(errors='replace')[-3000:]}")

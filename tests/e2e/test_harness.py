@@ -478,8 +478,10 @@ def test_the_console_frames_commands(place):
 
 def test_a_world_notices_what_is_left():
     world = World(image=None)
-    leaks = [Proc(["sleep", "1000"], env=world.env),
-             Proc(["sh", "-c", "read never", "sh", world.id("a")])]
+    leaks = [Proc(["sh", "-c", "echo up; read never"], env=world.env),
+             Proc(["sh", "-c", "echo up; read never", "sh", world.id("a")])]
+    for leak in leaks:
+        leak.expect("up")
     Path(world.nic_socket(world.id("a"))).touch()
     (world.bundle / ".new-x").touch()
     (world.runtime / f"{world.id('a')}.ctl").touch()
@@ -501,6 +503,7 @@ def test_a_confined_directory_fills_up(place):
         inside.run("sh", "-c", 'head -c 60000 /dev/zero > "$1/fits"', "sh", place)
         with pytest.raises(subprocess.CalledProcessError):
             inside.run("sh", "-c", 'head -c 60000 /dev/zero > "$1/does-not"', "sh", place)
+        assert (inside.root / str(place)[1:] / "fits").stat().st_size == 60000
         inside.run("rm", ballast)
     finally:
         inside.close()

@@ -1,5 +1,6 @@
 """A mount namespace in which one directory is a small file system: full disks for any user."""
 import subprocess
+from pathlib import Path
 
 from .proc import Proc
 
@@ -17,6 +18,7 @@ class Confined:
         except AssertionError:
             self.holder.close()
             raise
+        self.root = Path(f"/proc/{self.holder.pid}/root")  # the same from outside
         self.prefix = ("nsenter", "--target", str(self.holder.pid), "--user", "--mount",
                        "--preserve-credentials", "--")
 

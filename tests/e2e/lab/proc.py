@@ -5,8 +5,22 @@ import select
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 from .wait import SOON
+
+
+def children(pid):
+    """Pids of a process's children."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it ended meanwhile
+        if int(fields[1]) == pid:
+            found.append(int(stat.parent.name))
+    return found
 
 
 class Proc:

@@ -21,10 +21,13 @@ class Failed(AssertionError):
 
 
 class Tailmac:
-    """`prefix` goes before every command, as nsenter's arguments do (see confined.py)."""
+    """Commands of one world, outside or in a place of its own (confined.py)."""
 
-    def __init__(self, world, binaries, prefix=()):
-        self.world, self.binaries, self.prefix = world, binaries, tuple(prefix)
+    def __init__(self, world, binaries, place=None):
+        self.world, self.binaries, self.place = world, binaries, place
+        self.prefix = place.prefix if place else ()
+        self.bundle = place.root / str(world.bundle)[1:] if place else world.bundle
+        world.commands.append(self)
 
     def argv(self, *args, program="tailmac"):
         return [*self.prefix, str(self.binaries / program), *map(str, args)]
@@ -41,11 +44,14 @@ class Tailmac:
         return json.loads(self.run("--format", "json", *args, timeout=timeout).stdout)
 
     def fail(self, code, *args, timeout=COMMAND):
-        """Runs what must fail with this exit code; its one line of complaint."""
+        """Runs what must fail with this exit code; its one line of complaint. Wrong usage (2) may be
+        followed by where to read the right one."""
         done = self.run(*args, check=False, timeout=timeout)
         if done.returncode != code:
             raise Failed(self.argv(*args), done, code)
         lines = done.stderr.splitlines()
+        if code == 2 and lines[1:] and lines[-1].startswith("try 'tailmac "):
+            lines.pop()
         assert len(lines) == 1 and lines[0].startswith("tailmac: "), (
             f"{' '.join(map(str, args))}: wanted one line 'tailmac: …' on standard error, got:\n"
             + done.stderr)
@@ -72,7 +78,7 @@ class Vm:
 
     def __init__(self, tm, vm_id):
         self.tm, self.id = tm, vm_id
-        self.dir = tm.world.bundle / vm_id
+        self.dir = tm.bundle / vm_id
         self.nic_socket = tm.world.nic_socket(vm_id)
         self.open_console = None
 
@@ -84,10 +90,10 @@ class Vm:
                     "--mac", mac, "--sock", sock or self.tm.world.sock("net"), *args)
         return self
 
-    def start(self, *args, wait="ready", timeout=BOOT):
+    def start(self, *args, wait="ready", timeout=BOOT, headless=True):
         self.let_go()
-        return self.tm.run("run", "--id", self.id, "--headless", "--wait", wait,
-                           "--timeout", timeout, *args)
+        return self.tm.run("run", "--id", self.id, *(["--headless"] if headless else []),
+                           "--wait", wait, "--timeout", timeout, *args)
 
     def host(self, *args):
         """`Host run` in the foreground."""
@@ -146,6 +152,13 @@ class Vm:
         return {nic["mac"]: [re.sub(r"/\d+$", "", a) for a in nic["addresses"] if "." in a]
                 for nic in self.status()["agent"]["nics"]}
 
+    def at_rest(self):
+        """How the last run ended, once it has."""
+        self.wait("stopped")
+        status = self.status()
+        assert status["state"] == "stopped", status
+        return status["ended"]
+
     # Its files
 
     @property
@@ -158,6 +171,10 @@ class Vm:
     @property
     def saved_files(self):
         return (self.dir / "SaveFile.vzvmsave").exists()
+
+    @property
+    def host_log(self):
+        return (self.dir / "host.log").read_text()
 
     def copy_to(self, name):
         """`cp -r` of the directory, as people do it."""

@@ -27,7 +27,7 @@ class World:
                      or k.startswith(("ASAN_", "UBSAN_", "LSAN_"))}
         self.env = inherited | {"TAILMAC_HOME": str(self.bundle), "HOME": str(self.user_home),
                                 "XDG_RUNTIME_DIR": str(self.runtime), "TMPDIR": str(self.dir)}
-        self.servers, self.kept = {}, []
+        self.commands, self.kept = [], []
 
     # Names
 
@@ -50,14 +50,13 @@ class World:
 
     def server(self, name="net", **options):
         """A datagram server at sock(name)."""
-        self.servers[name] = self.keep(Server(self.sock(name), **options))
-        return self.servers[name]
+        return self.keep(Server(self.sock(name), **options))
 
     # The end
 
-    def end(self, tm):
+    def end(self):
         """Ends every VM and everything kept, then says what was left over: a list of complaints."""
-        complaints = self.end_vms(tm) if any(self.bundle.iterdir()) else []
+        complaints = [said for tm in self.commands for said in self.end_vms(tm)]
         for thing in reversed(self.kept):
             thing.close()
         complaints += self.leftovers()
