@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 static const struct {
     enum err_code code;
@@ -31,6 +32,7 @@ int err_set(struct err *e, enum err_code code, const char *fmt, ...)
     e->code = code;
     vsnprintf(e->msg, sizeof e->msg, fmt, ap);
     va_end(ap);
+    text_clean(e->msg);
     return -1;
 }
 
@@ -43,6 +45,7 @@ int err_sys(struct err *e, const char *fmt, ...)
     va_end(ap);
     if (n >= 0 && (size_t)n < sizeof e->msg)
         snprintf(e->msg + n, sizeof e->msg - (size_t)n, ": %s", strerror(why));
+    text_clean(e->msg);
     e->code = why == ENOSPC || why == EDQUOT || why == ENOMEM ? ERR_HOST_CANNOT : ERR_FAILED;
     return -1;
 }
@@ -56,6 +59,7 @@ int err_wrap(struct err *e, const char *fmt, ...)
     va_end(ap);
     if (n >= 0 && (size_t)n < sizeof e->msg)
         snprintf(e->msg + n, sizeof e->msg - (size_t)n, ": %s", inner);
+    text_clean(e->msg);
     return -1;
 }
 

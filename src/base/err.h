@@ -20,7 +20,7 @@ enum err_code {
 
 struct err {
     enum err_code code;
-    char msg[1024]; // one sentence, no newline; cut when longer
+    char msg[1024]; // one sentence, valid UTF-8 without control characters; cut when longer
 };
 
 // Sets the error and returns -1.

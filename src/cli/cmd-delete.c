@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "cli/live.h"
 
 struct delete_args {
     bool force;
@@ -9,7 +10,7 @@ struct delete_args {
 
 static const struct opt opts[] = {
     {"force", OPT_FLAG, offsetof(struct delete_args, force), NULL,
-     "also when its config.json cannot be read", NULL, 0},
+     "also when it runs (it is halted) or its config.json cannot be read", NULL, 0},
     {0},
 };
 
@@ -18,15 +19,22 @@ static void print_deleted(const json_t *doc)
     printf("deleted %s\n", json_string_value(json_object_get(doc, "deleted")));
 }
 
+enum { HALT_MS = 20000 };
+
 static int open_to_delete(struct cli *cli, bool force, struct vm *vm, struct err *e)
 {
+    if (force) {
+        json_t *halted = live_call(&cli->store, cli->id, "halt", NULL, HALT_MS, e);
+        json_decref(halted);
+        if (!halted && e->code != ERR_NOT_RUNNING)
+            return -1;
+        return vm_open_unread(&cli->store, cli->id, LOCK_EXCLUSIVE, vm, e);
+    }
     if (vm_open(&cli->store, cli->id, LOCK_EXCLUSIVE, vm, e) == 0)
         return 0;
-    if (e->code != ERR_FAILED)
-        return -1;
-    if (force)
-        return vm_open_unread(&cli->store, cli->id, LOCK_EXCLUSIVE, vm, e);
-    return err_wrap(e, "not deleted (--force does it all the same)");
+    if (e->code == ERR_FAILED)
+        err_wrap(e, "not deleted (--force does it all the same)");
+    return -1;
 }
 
 static int run_delete(struct cli *cli, void *args_, struct err *e)
@@ -44,7 +52,7 @@ static int run_delete(struct cli *cli, void *args_, struct err *e)
 
 const struct command cmd_delete = {
     .name = "delete",
-    .summary = "Remove a VM that does not run",
+    .summary = "Remove a VM",
     .id = ID_REQUIRED,
     .opts = opts,
     .args_size = sizeof(struct delete_args),

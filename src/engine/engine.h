@@ -29,7 +29,7 @@ enum nic_role { NIC_SOCKET, NIC_NAT };
 
 struct engine_nic {
     enum nic_role role;
-    struct mac mac; // what the configuration asks for
+    struct mac mac; // what the configuration asks for; a saved guest keeps its own until it reboots
     int socket_fd;  // NIC_SOCKET: Host's datagram socket; the engine duplicates it
 };
 
@@ -87,7 +87,6 @@ struct engine_ops {
     void (*nic_replug)(struct engine *en, int nic, const struct mac *mac, engine_done *done,
                        void *arg);
 
-    void (*power_button)(struct engine *en, engine_done *done, void *arg);
     void (*quit)(struct engine *en); // ends the process without saving; ENGINE_EXITED follows
 
     // {"name","version","machine","cpu","accelerator","why",…}; known once started.

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"
+#include "base/text.h"
 
 enum {
     // A greeting may be lost on the way into a guest that was just restored, or be too early for
@@ -91,12 +92,13 @@ static void say_hello(evutil_socket_t fd, short what, void *arg)
 }
 
 // "eth0 52:cc:cc:cc:cc:01 up 192.168.0.7/24,fe80::1/64" or with "-" for no address.
-static json_t *parse_nic(const char *text)
+static json_t *parse_nic(char *text)
 {
     char name[64];
     char mac[MAC_TEXT];
     char link[8];
     int addresses_at = 0;
+    text_clean(text);
     if (sscanf(text, "%63s %17s %7s %n", name, mac, link, &addresses_at) != 3 || !addresses_at)
         return NULL;
     json_t *list = json_array();
@@ -106,11 +108,8 @@ static json_t *parse_nic(const char *text)
         if (*one && strcmp(one, "-") != 0)
             json_array_append_new(list, json_string(one));
     free(copy);
-    json_t *nic = json_pack("{s:s, s:s, s:b, s:o}", "name", name, "mac", mac, "up",
-                            strcmp(link, "up") == 0, "addresses", list);
-    if (!nic) // a name that is no UTF-8
-        json_decref(list);
-    return nic;
+    return json_pack("{s:s, s:s, s:b, s:o}", "name", name, "mac", mac, "up",
+                     strcmp(link, "up") == 0, "addresses", list);
 }
 
 static void take_facts(struct agent *a, const struct wire_frame *f)
@@ -119,8 +118,10 @@ static void take_facts(struct agent *a, const struct wire_frame *f)
     char text[FACT_MAX];
     json_t *facts = json_object();
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (wire_get(f, keys[i], text, sizeof text) >= 0)
+        if (wire_get(f, keys[i], text, sizeof text) >= 0) {
+            text_clean(text);
             json_object_set_new(facts, keys[i], json_string(text));
+        }
     json_t *nics = json_array();
     size_t pos = 0;
     for (long n; (n = wire_value_next(f, &pos, "nic", text, sizeof text)) != -1;) {

@@ -41,12 +41,13 @@ static int judge_retired(struct host *h, struct err *e)
     return 0;
 }
 
-static void note_killed(struct host *h)
+static void note_bad_end(struct host *h)
 {
     json_t *record = record_read(h->vm.fd, false);
     const char *ended = json_string_value(json_object_get(record, "ended"));
-    if (strcmp(ended, ENDED_KILLED) == 0)
-        host_note(h, "cold boot: the last run was killed and left no saved state");
+    if (strcmp(ended, ENDED_KILLED) == 0 || strcmp(ended, ENDED_FAILED) == 0)
+        host_note(h, "cold boot: the last run %s and left no saved state",
+                  strcmp(ended, ENDED_KILLED) == 0 ? "was killed" : "failed");
     json_decref(record);
 }
 
@@ -60,7 +61,7 @@ static int choose_state(struct host *h, struct err *e)
     if (kind == SAVED_RETIRED)
         return judge_retired(h, e);
     if (kind == SAVED_NONE) {
-        note_killed(h);
+        note_bad_end(h);
         return 0;
     }
     h->resumed = true; // an attempt, if no more
@@ -151,6 +152,10 @@ static void fail_start(struct host *h, const struct err *why)
 {
     if (h->failure.code)
         return;
+    if (h->state == ST_STOPPING) {
+        err_set(&h->failure, ERR_FAILED, "it was halted before its guest ran");
+        return;
+    }
     h->failure = *why;
     explain_resume(h, &h->failure);
     host_enter(h, ST_STOPPING, why->msg);
@@ -186,9 +191,7 @@ static void on_resumed(void *arg, const struct err *why)
 {
     struct host *h = arg;
     struct err e;
-    if (why) {
-        if (h->resumed && saved_unretire(h->vm.fd, &e) < 0)
-            log_line("%s", e.msg);
+    if (why) { // a state stays retired: the next run finds out whether the guest ran
         fail_start(h, why);
         return;
     }
@@ -242,7 +245,7 @@ static int start_engine(struct host *h, int console_fd, int agent_fd, struct err
     };
     for (int i = 0; i < h->nic_count; i++)
         spec.nics[i] = (struct engine_nic){.role = h->nics[i].role,
-                                           .mac = h->nics[i].actual,
+                                           .mac = h->nics[i].mac,
                                            .socket_fd = h->nic ? nic_fd(h->nic) : -1};
     struct engine_callbacks callbacks;
     host_engine_callbacks(h, &callbacks);

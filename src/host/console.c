@@ -4,6 +4,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -39,6 +40,7 @@ struct console {
     char line[LINE_KEPT];
     size_t line_len;
     char last[LINE_KEPT];
+    bool panic_told; // since the last boot: Linux says it twice
     void (*panicked)(void *arg, const char *line);
     void *arg;
     LIST_HEAD(, client) clients;
@@ -65,8 +67,9 @@ static void watch_lines(struct console *c, const char *text, size_t n)
             memcpy(c->last, c->line, c->line_len + 1);
         c->line_len = 0;
         const char *panic = strstr(c->line, "Kernel panic - not syncing");
-        if (panic)
+        if (panic && !c->panic_told)
             c->panicked(c->arg, panic);
+        c->panic_told |= panic != NULL;
     }
 }
 
@@ -177,6 +180,7 @@ void console_reset(struct console *c)
 {
     c->line_len = 0;
     c->last[0] = 0;
+    c->panic_told = false;
 }
 
 void console_free(struct console *c)

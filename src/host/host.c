@@ -85,6 +85,7 @@ static void on_reset(struct host *h)
 {
     log_line("the guest reboots");
     console_reset(h->console);
+    macs_reset(h);
     agent_open(h->agent);
     host_input(h, IN_RESET, NULL);
 }

@@ -89,6 +89,7 @@ int boot_start(struct host *h, struct err *e);
 // macs.c: each NIC gets the MAC that the configuration asks for, before it is connected.
 void macs_begin(struct host *h); // right after a restore
 void macs_apply(struct host *h); // the agent is there
+void macs_reset(struct host *h); // a reboot gave every NIC its own MAC
 
 // save.c
 int save_start(struct host *h, bool sync, struct err *e); // refuses, or answers h->waiting later

@@ -20,6 +20,7 @@ static void settled(struct host *h)
         return;
     if (h->nic)
         nic_hold(h->nic, false);
+    host_sync_link(h); // a NIC that was plugged anew has its cable in
     server_event(h->control, json_pack("{s:s, s:b}", "event", "agent", "ready", host_ready(h)));
 }
 
@@ -97,6 +98,16 @@ void macs_begin(struct host *h)
     h->agent_late = evtimer_new(h->base, on_agent_late, h);
     // A guest that was saved before its agent was up will not have one soon.
     event_add(h->agent_late, &(struct timeval){.tv_sec = h->agent_expected ? AGENT_SECONDS : 1});
+}
+
+void macs_reset(struct host *h)
+{
+    for (int i = 0; i < h->nic_count; i++) {
+        if (is_right(&h->nics[i]))
+            continue;
+        h->nics[i].actual = h->nics[i].mac;
+        settled(h);
+    }
 }
 
 void macs_apply(struct host *h)

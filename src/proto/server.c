@@ -18,7 +18,7 @@
 #include "proto/line.h"
 #include "proto/unix.h"
 
-// A client that does not read what it asked for is let go.
+// A client that does not read what it asked for is let go: on_end() comes.
 enum { OUTPUT_MAX = 8 << 20, FLUSH_MS = 200 };
 
 struct client {
@@ -61,6 +61,8 @@ static void send_line(struct client *c, const json_t *line)
     struct evbuffer *out = bufferevent_get_output(c->io);
     if (evbuffer_get_length(out) < OUTPUT_MAX)
         line_put(out, line);
+    else
+        shutdown(bufferevent_getfd(c->io), SHUT_RDWR);
 }
 
 static void request_end(struct request *rq, json_t *answer)
@@ -116,6 +118,19 @@ static void dispatch(struct client *c, const json_t *line)
     }
 }
 
+static void on_end(struct bufferevent *io, short what, void *arg)
+{
+    (void)io;
+    (void)what;
+    client_free(arg);
+}
+
+static void on_said_why(struct bufferevent *io, void *arg)
+{
+    (void)io;
+    client_free(arg);
+}
+
 static void on_read(struct bufferevent *io, void *arg)
 {
     struct client *c = arg;
@@ -135,18 +150,11 @@ static void on_read(struct bufferevent *io, void *arg)
         send_line(c, answer);
         json_decref(answer);
         if (r == LINE_TOO_LONG) { // there is no telling where the next line begins
-            evbuffer_drain(in, evbuffer_get_length(in));
             bufferevent_disable(io, EV_READ);
+            bufferevent_setcb(io, NULL, on_said_why, on_end, c);
             return;
         }
     }
-}
-
-static void on_end(struct bufferevent *io, short what, void *arg)
-{
-    (void)io;
-    (void)what;
-    client_free(arg);
 }
 
 static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *addr, int len,

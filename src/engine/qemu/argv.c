@@ -112,6 +112,19 @@ json_t *nic_backend_args(const struct engine_nic *nic, int index, const char *fd
                      "str", fd_name);
 }
 
+// guest_announce is off because without it a load with no announce-rounds (migrate.c) leaves the
+// device with a timer that was freed, and QEMU 7.2 crashes when the guest resets it.
+json_t *nic_device_args(const struct mac *mac, int index)
+{
+    AUTO_FREE char *id = xasprintf("nic%d", index);
+    AUTO_FREE char *port = xasprintf("nic%dh", index);
+    AUTO_FREE char *bus = xasprintf("rp%d", index);
+    char text[MAC_TEXT];
+    mac_format(mac, text);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b}", "driver", "virtio-net-pci", "id", id,
+                     "netdev", port, "mac", text, "bus", bus, "romfile", "", "guest_announce", 0);
+}
+
 // NIC and backend meet in a hub, so that the backend can be replaced under a live NIC.
 static void add_nic(struct argv *a, const struct engine_nic *nic, int i)
 {
@@ -119,19 +132,13 @@ static void add_nic(struct argv *a, const struct engine_nic *nic, int i)
     AUTO_FREE char *backend = xasprintf("nic%db", i);
     AUTO_FREE char *backend_port = xasprintf("nic%dp", i);
     AUTO_FREE char *nic_port = xasprintf("nic%dh", i);
-    AUTO_FREE char *id = xasprintf("nic%d", i);
-    AUTO_FREE char *bus = xasprintf("rp%d", i);
-    char mac[MAC_TEXT];
-    mac_format(&nic->mac, mac);
     add_json(a, "-netdev", nic_backend_args(nic, i, fd));
     add_json(a, "-netdev",
              json_pack("{s:s, s:s, s:i, s:s}", "type", "hubport", "id", backend_port, "hubid", i,
                        "netdev", backend));
     add_json(a, "-netdev",
              json_pack("{s:s, s:s, s:i}", "type", "hubport", "id", nic_port, "hubid", i));
-    add_json(a, "-device",
-             json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "driver", "virtio-net-pci", "id", id,
-                       "netdev", nic_port, "mac", mac, "bus", bus, "romfile", ""));
+    add_json(a, "-device", nic_device_args(&nic->mac, i));
 }
 
 // A root port for each NIC there could be: NICs are hot-plugged there.

@@ -69,6 +69,7 @@ bool qemu_probe(const char *runtime, json_t *checks);
 // argv.c: the command line, from the table in machine.c.
 void qemu_argv(const struct engine *en, const struct engine_spec *spec, int qmp_fd,
                struct argv *out);
+json_t *nic_device_args(const struct mac *mac, int index);
 json_t *nic_backend_args(const struct engine_nic *nic, int index, const char *fd_name);
 
 // migrate.c: state out and in.

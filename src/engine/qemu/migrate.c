@@ -282,7 +282,7 @@ static void load_state(struct engine *en)
         load_end(en, &e);
         return;
     }
-    // QEMU announces restored NICs by RARP; those frames are not the guest's.
+    // QEMU would announce restored NICs by RARP: frames that are not the guest's.
     qmp_call(en->qmp, "migrate-set-parameters", json_pack("{s:i}", "announce-rounds", 0), -1,
              on_load_step, en);
     en->migrating = true;

@@ -151,15 +151,8 @@ void nic_deleted(struct engine *en, const char *device)
     AUTO_FREE char *id = r ? xasprintf("nic%d", r->nic) : NULL;
     if (!r || !device || strcmp(device, id) != 0)
         return;
-    AUTO_FREE char *port = xasprintf("nic%dh", r->nic);
-    AUTO_FREE char *bus = xasprintf("rp%d", r->nic);
-    char mac[MAC_TEXT];
-    mac_format(&r->mac, mac);
     event_del(r->timer);
-    qmp_call(en->qmp, "device_add",
-             json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "driver", "virtio-net-pci", "id", id,
-                       "netdev", port, "mac", mac, "bus", bus, "romfile", ""),
-             -1, on_plugged, en);
+    qmp_call(en->qmp, "device_add", nic_device_args(&r->mac, r->nic), -1, on_plugged, en);
 }
 
 static void ask_to_go(evutil_socket_t fd, short what, void *arg)

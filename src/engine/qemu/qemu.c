@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/os.h"
+#include "base/text.h"
 #include "engine/qemu/firmware.h"
 #include "engine/qemu/internal.h"
 #include "proto/unix.h"
@@ -203,6 +204,7 @@ static void describe_end(const struct engine *en, char *out, size_t n)
     const char *line = strrchr(words, '\n');
     line = line ? line + 1 : words;
     snprintf(out, n, "%s%s%s", how, *line ? ": " : "", line);
+    text_clean(out);
 }
 
 void qemu_exited(struct engine *en)
@@ -411,12 +413,6 @@ static void pause_guest(struct engine *en, engine_done *done, void *arg)
         qmp_call(en->qmp, "stop", NULL, -1, op_reply, op_new(en, done, arg));
 }
 
-static void power_button(struct engine *en, engine_done *done, void *arg)
-{
-    if (!ended(en, done, arg))
-        qmp_call(en->qmp, "system_powerdown", NULL, -1, op_reply, op_new(en, done, arg));
-}
-
 static void on_quit_late(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -456,7 +452,6 @@ const struct engine_ops engine_qemu = {
     .nic_link = nic_link,
     .nic_socket = nic_socket,
     .nic_replug = nic_replug,
-    .power_button = power_button,
     .quit = quit,
     .describe = qemu_describe,
     .pid = engine_pid,
