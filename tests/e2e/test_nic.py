@@ -1,0 +1,352 @@
+"""The socket NIC's cable and the NAT NIC: seen from the server, from the guest, and in status."""
+import os
+import signal
+import socket
+
+import pytest
+
+from lab import packet
+from lab.guest import Connection, Marks
+from lab.wait import BOOT, SOON, eventually
+
+MAC, NAT_MAC, IP = "52:cc:cc:cc:cc:07", "52:cc:cc:cc:ce:07", "192.168.77.107"
+
+
+def flows(server, mac=MAC, timeout=SOON):
+    """Frames of the guest arrive at this server, and its answers reach the guest."""
+    since = server.mark()
+    seconds = server.ping(packet_address(mac), timeout)
+    server.wait_from(mac, timeout, since)
+    return seconds
+
+
+def packet_address(mac):
+    return f"192.168.77.{100 + packet.mac_bytes(mac)[5]}"
+
+
+# Frames
+
+
+def test_frames_carry_the_configured_mac_from_the_documented_path(vm, server):
+    seen = server.wait_from(MAC)
+    assert seen.peer == vm.nic_socket == f"/tmp/qemu-dgram-{vm.id}.sock"
+    assert {frame.src for frame in server.frames} == {MAC}
+    assert not [f for f in server.frames if f.ether.kind == packet.ETH_RARP], "QEMU's announcements"
+
+
+def test_dhcp_gives_an_address_that_wait_and_status_know(vm, server):
+    vm.wait("ip")
+    assert vm.addresses()[MAC] == [IP]
+    assert server.router.leases == {MAC: IP}
+    server.ping(IP)
+    assert "64 bytes from 192.168.77.1" in vm.sh("ping -c 1 -W 30 192.168.77.1")
+    assert vm.sh("ip route").startswith("default via 192.168.77.1")
+
+
+def test_a_connection_carries_data_both_ways(vm, server):
+    vm.wait("ip")
+    connection = Connection(vm)
+    connection.check()
+    server.say("from-the-server")
+    assert vm.sh(f"read -t {BOOT} line <&4; echo $line") == "from-the-server"
+    assert vm.sh("head -c 1000000 /dev/zero | tr '\\0' x | nc -w 60 192.168.77.1 7777 | wc -c") in (
+        "1000000", "1000001", "0")  # one endless line: echoed only when it ends
+
+
+def test_two_guests_have_their_own_sockets(tm, server):
+    guests = {"52:cc:cc:cc:cc:01": tm.vm("a"), "52:cc:cc:cc:cc:02": tm.vm("b")}
+    for mac, guest in guests.items():
+        guest.create(mac=mac)
+        guest.start()
+    for mac, guest in guests.items():
+        guest.wait("ip")
+        assert server.wait_from(mac).peer == guest.nic_socket
+        flows(server, mac)
+    assert len(set(server.router.leases.values())) == 2
+
+
+# The cable
+
+
+def test_attach_moves_frames_to_another_server(tm, vm, server):
+    vm.wait("ip")
+    other = tm.world.server("other")
+    tm.run("attach", "--id", vm.id, "--network", other.path)
+    vm.until_nic(server=other.path, connected=True)
+    flows(other)
+    quiet = server.mark()
+    flows(other)
+    assert server.mark() == quiet, "the old server still hears the guest"
+    tm.run("attach", "--id", vm.id)  # back to the configured one
+    flows(server)
+
+
+def test_run_attaches_where_it_is_told(tm, server):
+    vm, other = tm.vm("a").create(), tm.world.server("other")
+    vm.start("--attach-network", other.path)
+    vm.wait("ip")
+    flows(other)
+    assert server.mark() == 0
+
+
+def test_detach_pulls_the_cable_and_attach_plugs_it_in(tm, vm, server):
+    vm.wait("ip")
+    tm.run("detach", "--id", vm.id)
+    eventually(lambda: vm.guest_nics() == {MAC: False}, what="no carrier in the guest")
+    assert vm.nic()["connected"] is False
+    quiet = server.mark()
+    vm.shell().run("ping -c 2 -W 1 192.168.77.1")
+    assert server.mark() == quiet
+    tm.run("attach", "--id", vm.id)
+    eventually(lambda: vm.guest_nics() == {MAC: True}, what="a carrier in the guest")
+    flows(server)
+
+
+@pytest.mark.parametrize("unlink", [True, False], ids=["shut-down", "killed"])
+def test_a_server_that_comes_back_is_found(vm, server, unlink):
+    vm.wait("ip")
+    server.close(unlink=unlink)
+    vm.until_nic(connected=False)
+    eventually(lambda: vm.guest_nics() == {MAC: False}, what="no carrier in the guest")
+    if not unlink:
+        os.unlink(server.path)
+    server.open()
+    vm.until_nic(connected=True)
+    eventually(lambda: vm.guest_nics() == {MAC: True}, what="a carrier in the guest")
+    flows(server)
+
+
+def test_a_server_that_restarts_at_once_and_knows_nothing(vm, server, count):
+    vm.wait("ip")
+    for _ in range(count(3, 100)):
+        server.restart()
+        server.forget()
+        vm.sh("until ping -c 1 -W 1 192.168.77.1; do :; done")  # it must hear of the guest first
+        flows(server)
+
+
+def test_no_server_at_the_start(tm):
+    vm = tm.vm("a").create()
+    vm.start()
+    assert vm.guest_nics() == {MAC: False}
+    assert vm.nic()["connected"] is False
+    vm.fail(7, "wait", "--for", "ip", "--timeout", "1")
+    late = tm.world.server()
+    vm.until_nic(connected=True)
+    vm.wait("ip")
+    flows(late)
+
+
+def test_a_server_that_vanished_during_a_save(tm, vm, server):
+    marks = Marks(vm)
+    server.close()
+    vm.stop()
+    vm.start()
+    assert vm.guest_nics() == {MAC: False}
+    server.open()
+    flows(server)
+    marks.check()
+
+
+def test_the_servers_path_may_be_a_new_one_after_a_save(tm, vm, server):
+    marks = Marks(vm)
+    vm.stop()
+    other = tm.world.server("other")
+    vm.configure("--sock", other.path)
+    vm.start()
+    flows(other)
+    assert vm.boot_id() == marks.boot_id
+
+
+# Servers that misbehave
+
+
+def flood(vm):
+    """More frames than any queue holds."""
+    vm.sh("ping -q -c 600 -i 0.005 -s 1400 192.168.77.1 >/dev/null 2>&1 &")
+
+
+@pytest.mark.parametrize("connect_back", [False, True], ids=["unconnected", "connected-back"])
+def test_a_wedged_server_is_left_for_another(tm, connect_back):
+    server = tm.world.server(connect_back=connect_back)
+    vm = tm.vm("a").create()
+    vm.start()
+    vm.wait("ip")
+    flows(server)
+    server.blackhole(True)
+    flood(vm)
+    vm.shell().run("ping -c 20 -i 0.2 -W 1 192.168.77.1")  # until queues are full for certain
+    other = tm.world.server("other")
+    tm.run("attach", "--id", vm.id, "--network", other.path)
+    flows(other)
+    assert vm.state == "running"
+
+
+@pytest.mark.parametrize("connect_back", [False, True], ids=["unconnected", "connected-back"])
+def test_a_wedged_server_that_recovers(tm, connect_back):
+    server = tm.world.server(connect_back=connect_back)
+    vm = tm.vm("a").create()
+    vm.start()
+    vm.wait("ip")
+    server.blackhole(True)
+    flood(vm)
+    vm.shell().run("ping -c 20 -i 0.2 -W 1 192.168.77.1")
+    server.blackhole(False)
+    flows(server)
+
+
+@pytest.mark.parametrize("connect_back", [False, True], ids=["unconnected", "connected-back"])
+def test_a_wedged_server_does_not_keep_a_vm_from_stopping(tm, connect_back):
+    server = tm.world.server(connect_back=connect_back)
+    vm = tm.vm("a").create()
+    vm.start()
+    vm.wait("ip")
+    server.blackhole(True)
+    flood(vm)
+    vm.shell().run("ping -c 20 -i 0.2 -W 1 192.168.77.1")
+    vm.stop()
+    server.blackhole(False)
+    vm.start()
+    assert vm.status()["boot"] == "resumed"
+    flows(server)
+
+
+def test_a_zero_length_datagram_deafens_the_nic_for_a_moment_only(vm, server):
+    vm.wait("ip")
+    flows(server)
+    assert server.send(vm.nic_socket, b"")
+    flows(server, timeout=60)
+
+
+@pytest.mark.parametrize("junk", [b"\0", b"x" * 13, bytes(60), b"\xff" * 9000, b"x" * 65000],
+                         ids=lambda junk: str(len(junk)))
+def test_junk_from_the_server_harms_nobody(vm, server, junk):
+    vm.wait("ip")
+    for _ in range(20):
+        server.send(vm.nic_socket, junk)
+    flows(server)
+    assert vm.state == "running"
+
+
+def test_frames_from_a_stranger_do_not_reach_the_guest(vm, server, tm):
+    vm.wait("ip")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
+        with pytest.raises(PermissionError):
+            stranger.sendto(bytes(60), vm.nic_socket)
+
+
+# Paths
+
+
+def test_a_socket_left_by_a_dead_vm_is_no_obstacle(tm, server):
+    vm = tm.vm("a").create()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
+        dead.bind(vm.nic_socket)
+    vm.start()
+    assert vm.nic()["path"] == vm.nic_socket
+    vm.wait("ip")
+    flows(server)
+
+
+def test_a_name_that_a_live_socket_holds_is_left_alone(tm, server):
+    vm = tm.vm("a").create()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(vm.nic_socket)
+        vm.start()
+        path = vm.nic()["path"]
+        assert path != vm.nic_socket
+        vm.wait("ip")
+        assert server.wait_from(MAC).peer == path
+        assert os.path.exists(vm.nic_socket)
+        vm.halt()
+        assert not os.path.exists(path)
+        os.unlink(vm.nic_socket)
+
+
+def test_the_socket_goes_with_the_vm_even_when_host_is_killed(vm):
+    os.kill(vm.status()["pid"], signal.SIGKILL)
+    assert vm.at_rest() == "killed"
+    vm.start()
+    assert vm.nic()["path"] == vm.nic_socket
+    vm.halt()
+    assert not os.path.exists(vm.nic_socket)
+
+
+# NIC layouts
+
+
+def create_with_both(tm):
+    return tm.vm("a").create("--ethermac", NAT_MAC)
+
+
+def test_headless_alone_is_the_socket_nic(tm, server):
+    vm = create_with_both(tm)
+    vm.start()
+    assert vm.guest_nics() == {MAC: True}
+    assert "ssh_port" not in vm.status()
+
+
+def test_headless_with_nat_nic_is_the_nat_nic(tm, server):
+    vm = create_with_both(tm)
+    vm.start("--nat-nic")
+    assert vm.guest_nics() == {NAT_MAC: True}
+    vm.wait("ip")
+    assert server.mark() == 0
+    assert not os.path.exists(vm.nic_socket)
+    vm.fail(1, "attach")
+
+
+def test_headless_with_a_disconnected_nic_waits_for_attach(tm, server):
+    vm = create_with_both(tm)
+    vm.start("--disconnected-nic")
+    assert vm.guest_nics() == {MAC: False}
+    assert server.mark() == 0
+    tm.run("attach", "--id", vm.id)
+    vm.wait("ip")
+    flows(server)
+
+
+def test_a_disconnected_nic_with_a_network_is_connected(tm, server):
+    vm = create_with_both(tm)
+    vm.start("--disconnected-nic", "--attach-network", server.path)
+    vm.wait("ip")
+    flows(server)
+
+
+@pytest.mark.parametrize("headless, options, up", [
+    (False, [], True),
+    (False, ["--disconnected-nic"], False),
+    (True, ["--nat-nic", "--disconnected-nic"], False),
+], ids=["not-headless", "not-headless-disconnected", "headless-both"])
+def test_both_nics(tm, server, headless, options, up):
+    vm = create_with_both(tm)
+    vm.start(*options, headless=headless)
+    assert vm.guest_nics() == {NAT_MAC: True, MAC: up}
+    roles = {nic["role"]: nic["mac"] for nic in vm.status()["nics"]}
+    assert roles == {"nat": NAT_MAC, "socket": MAC}
+    vm.stop()
+    vm.start(*options, headless=headless)
+    assert vm.guest_nics() == {NAT_MAC: True, MAC: up}
+
+
+def test_the_nat_nic_forwards_a_loopback_port_to_ssh(tm, server):
+    vm = create_with_both(tm)
+    vm.start("--nat-nic")
+    vm.wait("ip")
+    for round in ("cold", "resumed"):
+        port = vm.status()["ssh_port"]
+        vm.sh("echo hello-from-guest | nc -l -p 22 >/dev/null 2>&1 &")
+        eventually(lambda: ":0016" in vm.sh("cat /proc/net/tcp /proc/net/tcp6"), what="a listener")
+        with socket.create_connection(("127.0.0.1", port), timeout=BOOT) as client:
+            assert client.recv(100) == b"hello-from-guest\n", round
+        vm.stop()
+        vm.start("--nat-nic")
+
+
+def test_a_saved_guest_keeps_its_number_of_nics(tm, server):
+    vm = create_with_both(tm)
+    vm.start()
+    vm.stop()
+    assert "NIC" in vm.fail(1, "run", "--headless", "--nat-nic", "--disconnected-nic")
+    assert vm.status()["saved"] is True
+    vm.start()
