@@ -114,7 +114,8 @@ static bool try_connect(struct nic *n)
 static void disconnect(struct nic *n)
 {
     const struct sockaddr none = {.sa_family = AF_UNSPEC};
-    connect(n->fd, &none, sizeof none);
+    if (connect(n->fd, &none, sizeof none) < 0)
+        log_line("nic: cannot disconnect: %s", strerror(errno));
     set_link(n, false);
 }
 
@@ -173,10 +174,12 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     struct nic *n = arg;
-    if (n->server && !n->held && !n->connected)
-        try_connect(n);
-    else if (n->connected)
+    if (!n->server || n->held)
+        return;
+    if (n->connected)
         look_at_server(n);
+    else
+        try_connect(n);
     if (n->connected)
         look_at_queue(n);
 }
