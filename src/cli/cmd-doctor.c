@@ -11,10 +11,11 @@ static void print_checks(const json_t *doc)
 {
     size_t i;
     json_t *check;
-    json_array_foreach(json_object_get(doc, "checks"), i, check)
+    json_array_foreach(json_object_get(doc, "checks"), i, check) {
         printf("%-4s %-22s %s\n", json_is_true(json_object_get(check, "ok")) ? "ok" : "no",
                json_string_value(json_object_get(check, "name")),
                json_string_value(json_object_get(check, "detail")));
+    }
 }
 
 static void add_host_checks(const struct store *s, json_t *checks)

@@ -69,11 +69,13 @@ static int list(struct cli *cli, bool quiet, bool running_only, struct err *e)
     store_list_free(ids);
     size_t i;
     json_t *vm;
-    if (quiet)
-        json_array_foreach(doc, i, vm)
+    if (quiet) {
+        json_array_foreach(doc, i, vm) {
             puts(text_of(vm, "id"));
-    else
+        }
+    } else {
         cli_print(cli, json_incref(doc), print_table);
+    }
     json_decref(doc);
     return 0;
 }

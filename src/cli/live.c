@@ -139,12 +139,13 @@ static bool has_ip(const json_t *status)
     size_t j;
     json_t *nic;
     json_t *address;
-    json_array_foreach(json_object_get(json_object_get(status, "agent"), "nics"), i, nic)
+    json_array_foreach(json_object_get(json_object_get(status, "agent"), "nics"), i, nic) {
         json_array_foreach(json_object_get(nic, "addresses"), j, address) {
             const char *text = json_string_value(address);
             if (!strchr(text, ':') && strncmp(text, "169.254.", 8) != 0)
                 return true;
         }
+    }
     return false;
 }
 

@@ -13,5 +13,5 @@ struct console *console_new(struct event_base *base, int engine_fd, const char *
                             void (*panicked)(void *arg, const char *line), void *arg,
                             struct err *e);
 const char *console_last(const struct console *c); // the last line with text in it; "" if none
-void console_reset(struct console *c); // the guest boots again
+void console_reset(struct console *c);             // the guest boots again
 void console_free(struct console *c);
