@@ -38,7 +38,7 @@ class Torture:
         """Host in the foreground until the agent is ready; how it booted."""
         begin = time.monotonic()
         self.host = self.vm.host()
-        self.vm.wait("ready")
+        self.vm.until_ready(self.host)
         status = self.vm.status()
         if status["boot"] == "resumed":
             self.took["restore"] = time.monotonic() - begin

@@ -47,8 +47,8 @@ def test_the_guests_clock_is_right_after_a_save(vm):
     saved = os.stat(vm.dir / "SaveFile.vzvmsave").st_mtime
     eventually(lambda: time.time() > saved + 3, what="three seconds at rest")
     vm.start()
-    eventually(lambda: abs(int(vm.sh("date +%s")) - time.time()) < 2.5, SOON,
-               "the guest's clock")
+    behind = time.time() - int(vm.sh("date +%s"))
+    assert abs(behind) < 2.5, f"the guest's clock is {behind:.1f} s behind"
 
 
 def test_stop_without_sync_is_a_save_too(vm):
@@ -239,14 +239,14 @@ def test_an_engine_that_hangs_can_be_halted(vm):
 def test_interrupt_saves_and_ends_with_0(tm, server):
     vm = tm.vm("a").create()
     host = vm.host()
-    vm.wait("ready")
+    vm.until_ready(host)
     boot_id = vm.boot_id()
     vm.let_go()
     host.interrupt()
     assert host.wait(BOOT) == 0
     assert vm.at_rest() == "saved"
     again = vm.host()
-    vm.wait("ready")
+    vm.until_ready(again)
     assert vm.status()["boot"] == "resumed"
     assert vm.boot_id() == boot_id
     vm.let_go()
@@ -271,7 +271,7 @@ def test_a_closed_terminal_does_not_end_a_vm_in_the_background(tm, server):
     """`run` starts Host in a session of its own: ^C and hang-up of the shell do not reach it."""
     vm = tm.vm("a").create()
     run = tm.spawn("run", "--id", vm.id, "--headless", "--wait", "ready", "--tail")
-    vm.wait("ready")
+    vm.until_ready(run)
     host = vm.status()["pid"]
     assert os.getsid(host) != os.getsid(run.pid)
     run.interrupt()

@@ -100,6 +100,14 @@ class Vm:
         self.let_go()
         return self.tm.spawn("run", "--id", self.id, "--headless", *args, program="Host")
 
+    def until_ready(self, child):
+        """Waits for the guest of a `run` or Host just spawned; `wait` by itself would not wait for a
+        VM that does not run yet."""
+        eventually(lambda: "pid" in self.status() or child.child.poll() is not None, what="a Host")
+        if child.child.poll() not in (None, 0):
+            child.fail(f"ended with {child.wait()}")
+        self.wait("ready")
+
     def stop(self, *args):
         self.let_go()
         return self.tm.run("stop", "--id", self.id, *args)
