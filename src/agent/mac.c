@@ -24,7 +24,7 @@ static int hex_digit(char c)
     return -1;
 }
 
-int mac_parse(const char *text, uint8_t out[6])
+int mac_from_text(const char *text, uint8_t out[6])
 {
     if (strlen(text) != MAC_TEXT_SIZE - 1)
         return -1;
@@ -38,7 +38,7 @@ int mac_parse(const char *text, uint8_t out[6])
     return 0;
 }
 
-char *mac_format(const uint8_t mac[6], char out[static MAC_TEXT_SIZE])
+char *mac_to_text(const uint8_t mac[6], char out[static MAC_TEXT_SIZE])
 {
     snprintf(out, MAC_TEXT_SIZE, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
              mac[4], mac[5]);

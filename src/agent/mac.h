@@ -8,9 +8,9 @@
 #define MAC_TEXT_SIZE 18
 
 // "52:cc:cc:cc:cc:01", either case, nothing else: 0 or -1.
-int mac_parse(const char *text, uint8_t out[6]);
+int mac_from_text(const char *text, uint8_t out[6]);
 // Returns out.
-char *mac_format(const uint8_t mac[6], char out[static MAC_TEXT_SIZE]);
+char *mac_to_text(const uint8_t mac[6], char out[static MAC_TEXT_SIZE]);
 
 // Changes the NIC's MAC, up or not, and makes IPv6 follow: autoconfigured addresses made from
 // the old MAC go, a new link-local one comes. 0, or -1 with errno.

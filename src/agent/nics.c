@@ -115,7 +115,7 @@ const struct nic *nics_by_mac(const struct nics *nics, const uint8_t mac[6])
 void nic_format(const struct nic *nic, char out[static NIC_TEXT_MAX])
 {
     char mac[MAC_TEXT_SIZE], addr[INET6_ADDRSTRLEN];
-    int n = snprintf(out, NIC_TEXT_MAX, "%s %s %s ", nic->name, mac_format(nic->mac, mac),
+    int n = snprintf(out, NIC_TEXT_MAX, "%s %s %s ", nic->name, mac_to_text(nic->mac, mac),
                      nic->up ? "up" : "down");
 
     for (unsigned i = 0; i < nic->addr_count; i++) {

@@ -131,7 +131,7 @@ static int get_mac(const struct wire_frame *f, const char *key, uint8_t mac[6],
 {
     char text[32];
 
-    if (wire_get(f, key, text, sizeof text) < 0 || mac_parse(text, mac) != 0)
+    if (wire_get(f, key, text, sizeof text) < 0 || mac_from_text(text, mac) != 0)
         return fail(why, "%s: not a MAC address", key);
     return 0;
 }
@@ -147,7 +147,7 @@ static int do_set_mac(const struct wire_frame *f, char why[static WHY_MAX])
     if (get_mac(f, "from", from, why) != 0 || get_mac(f, "to", to, why) != 0)
         return -1;
     if ((to[0] & 1) || !memcmp(to, none, sizeof to))
-        return fail(why, "%s: not the address of one station", mac_format(to, text));
+        return fail(why, "%s: not the address of one station", mac_to_text(to, text));
     if (nics_read(&nics) != 0)
         return fail(why, "cannot list network interfaces: %s", strerror(errno));
     // Done already: Host may have to ask twice when an answer got lost.
@@ -155,7 +155,7 @@ static int do_set_mac(const struct wire_frame *f, char why[static WHY_MAX])
         return 0;
     nic = nics_by_mac(&nics, from);
     if (!nic)
-        return fail(why, "no network interface has the MAC %s", mac_format(from, text));
+        return fail(why, "no network interface has the MAC %s", mac_to_text(from, text));
     if (mac_change(nic, to) != 0)
         return fail(why, "cannot change the MAC of %s: %s", nic->name, strerror(errno));
     return 0;
