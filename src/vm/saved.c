@@ -41,6 +41,28 @@ int saved_open(int vm_fd, enum saved_kind kind, struct err *e)
     return dir_open(vm_fd, dir_of[kind], e);
 }
 
+static int check_form(const json_t *manifest, struct err *e)
+{
+    static const struct {
+        const char *key;
+        json_type type;
+    } parts[] = {
+        {"version", JSON_INTEGER}, {"engine", JSON_OBJECT}, {"files", JSON_OBJECT},
+        {"nics", JSON_ARRAY},      {"config", JSON_OBJECT}, {"boot", JSON_STRING},
+    };
+    const json_t *version = json_object_get(manifest, "version");
+    if (json_is_integer(version) && json_integer_value(version) != MANIFEST_VERSION)
+        return err_set(e, ERR_FAILED, "the saved state has version %lld, this tailmac reads %d",
+                       (long long)json_integer_value(version), MANIFEST_VERSION);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const json_t *part = json_object_get(manifest, parts[i].key);
+        if (!part || json_typeof(part) != parts[i].type)
+            return err_set(e, ERR_FAILED, "the saved state's %s is damaged: %s", MANIFEST,
+                           parts[i].key);
+    }
+    return 0;
+}
+
 json_t *saved_manifest(int vm_fd, enum saved_kind kind, struct err *e)
 {
     AUTO_CLOSE int dir = saved_open(vm_fd, kind, e);
@@ -52,26 +74,14 @@ json_t *saved_manifest(int vm_fd, enum saved_kind kind, struct err *e)
     }
     json_error_t why;
     json_t *manifest = json_loadb(text, n, JSON_REJECT_DUPLICATES, &why);
-    int version;
-    json_t *part;
-    if (manifest && json_unpack_ex(manifest, &why, 0, "{s:i, s:o, s:o, s:o, s:o, s:s}", "version",
-                                   &version, "engine", &part, "files", &part, "nics", &part,
-                                   "config", &part, "boot", &text) < 0) {
-        text = NULL; // json_unpack_ex lends strings
-        json_decref(manifest);
-        manifest = NULL;
-    } else if (manifest) {
-        text = NULL;
-    }
     if (!manifest) {
         err_set(e, ERR_FAILED, "the saved state's %s is damaged: %s", MANIFEST, why.text);
-    } else if (version != MANIFEST_VERSION) {
-        err_set(e, ERR_FAILED, "the saved state has version %d, this tailmac reads %d", version,
-                MANIFEST_VERSION);
-        json_decref(manifest);
-        manifest = NULL;
+        return NULL;
     }
-    return manifest;
+    if (check_form(manifest, e) == 0)
+        return manifest;
+    json_decref(manifest);
+    return NULL;
 }
 
 int saved_begin(int vm_fd, struct err *e)
@@ -144,7 +154,11 @@ static int move_away(int vm_fd, const char *name, struct err *e)
 
 int saved_discard(int vm_fd, struct err *e)
 {
-    return move_away(vm_fd, VM_SAVED, e) < 0 ? -1 : move_away(vm_fd, RETIRED, e);
+    bool ready = saved_find(vm_fd) == SAVED_READY;
+    if (move_away(vm_fd, VM_SAVED, e) < 0 || move_away(vm_fd, RETIRED, e) < 0)
+        return -1;
+    // After a power cut a ready one must not be back beside a disk that was written since.
+    return ready ? dir_sync(vm_fd, e) : 0;
 }
 
 static void remove_hidden(int vm_fd, const char *name)
@@ -164,6 +178,16 @@ void saved_sweep(int vm_fd)
     remove_hidden(vm_fd, GONE);
 }
 
+static int take_value(const json_t *from, const char *key, struct vm_config *c, struct err *e)
+{
+    const json_t *value = json_object_get(from, key);
+    if (!value)
+        return 0;
+    AUTO_FREE char *text = json_is_string(value) ? xstrdup(json_string_value(value))
+                                                 : json_dumps(value, JSON_ENCODE_ANY);
+    return config_set(c, key, text, e) < 0 ? err_wrap(e, "the saved state") : 0;
+}
+
 int saved_complete_config(const json_t *manifest, struct vm_config *c, char **warning,
                           struct err *e)
 {
@@ -172,20 +196,14 @@ int saved_complete_config(const json_t *manifest, struct vm_config *c, char **wa
                                        "diskFormat", "kernel", "initrd",  "cmdline", "firmware"};
     *warning = NULL;
     const json_t *was = json_object_get(manifest, "config");
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        const json_t *value = json_object_get(was, keys[i]);
-        if (!value || config_has(c, keys[i]))
-            continue;
-        AUTO_FREE char *text = json_is_string(value) ? xstrdup(json_string_value(value))
-                                                     : json_dumps(value, JSON_ENCODE_ANY);
-        if (config_set(c, keys[i], text, e) < 0)
-            return err_wrap(e, "the saved state");
-    }
-    uint64_t memory = (uint64_t)json_integer_value(json_object_get(was, "memorySize"));
-    if (memory != 0 && memory != c->memory_size) {
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (!config_has(c, keys[i]) && take_value(was, keys[i], c, e) < 0)
+            return -1;
+    uint64_t memory = c->memory_size;
+    if (take_value(was, "memorySize", c, e) < 0)
+        return -1;
+    if (memory != c->memory_size)
         *warning = xasprintf("memorySize %llu is ignored: the saved state has %llu",
-                             (unsigned long long)c->memory_size, (unsigned long long)memory);
-        c->memory_size = memory;
-    }
+                             (unsigned long long)memory, (unsigned long long)c->memory_size);
     return 0;
 }
