@@ -127,19 +127,27 @@ static int write_nonzero(int dst, const char *chunk, size_t n, off_t at, XXH3_st
     return 0;
 }
 
+// Reads all of it, as zeros what lies beyond the end of the file.
+static int read_at(int src, char *chunk, size_t n, off_t at, struct err *e)
+{
+    for (size_t done = 0; done < n;) {
+        ssize_t got = pread(src, chunk + done, n - done, at + (off_t)done);
+        if (got < 0 && errno != EINTR)
+            return err_sys(e, "cannot read memory");
+        if (got == 0)
+            memset(chunk + done, 0, n - done);
+        done += got > 0 ? (size_t)got : got == 0 ? n - done : 0;
+    }
+    return 0;
+}
+
 static int copy_pages(int src, int dst, off_t at, off_t end, char *chunk, XXH3_state_t *hash,
                       struct err *e)
 {
-    while (at < end) {
-        size_t want = end - at < CHUNK ? (size_t)(end - at) : CHUNK;
-        ssize_t got = pread(src, chunk, want, at);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return err_sys(e, "cannot read memory");
-        if (write_nonzero(dst, chunk, (size_t)got, at, hash, e) < 0)
+    for (; at < end; at += CHUNK) {
+        size_t n = end - at < CHUNK ? (size_t)(end - at) : CHUNK;
+        if (read_at(src, chunk, n, at, e) < 0 || write_nonzero(dst, chunk, n, at, hash, e) < 0)
             return -1;
-        at += got;
     }
     return 0;
 }
@@ -156,9 +164,11 @@ int file_copy_nonzero(int src, int dst, uint64_t size, uint64_t *digest, struct 
     int more;
     while ((more = next_data(src, &at, &end, (off_t)size)) > 0) {
         at -= at % PAGE; // some file systems have holes at other places than pages
+        end += (PAGE - end % PAGE) % PAGE;
+        end = end > (off_t)size ? (off_t)size : end;
         if (copy_pages(src, dst, at, end, chunk, hash, e) < 0)
             break;
-        at = end + (PAGE - end % PAGE) % PAGE;
+        at = end;
     }
     *digest = XXH3_64bits_digest(hash);
     XXH3_freeState(hash);
