@@ -42,6 +42,7 @@ __attribute__((noreturn)) static void child(const struct spawn *s, pid_t parent,
         os_die_with_parent(parent);
     for (int i = 0; i < s->keep_count; i++)
         fcntl(s->keep[i], F_SETFD, 0);
+    report = fcntl(report, F_DUPFD_CLOEXEC, 3); // it may be one of 0..2
     install_stdio(s);
     reset_signals();
     if (s->cwd_fd < 0 || fchdir(s->cwd_fd) == 0)
