@@ -19,7 +19,7 @@
 static int load_manifest(struct host *h, enum saved_kind kind, struct err *e)
 {
     h->manifest = saved_manifest(h->vm.fd, kind, e);
-    if (!h->manifest || saved_check_files(h->vm.fd, h->manifest, kind, e) < 0)
+    if (!h->manifest || saved_check_files(&h->vm, h->manifest, kind, e) < 0)
         return -1;
     return 0;
 }
@@ -43,11 +43,18 @@ static int judge_retired(struct host *h, struct err *e)
 
 static void note_bad_end(struct host *h)
 {
+    static const struct {
+        const char *ended, *note;
+    } ends[] = {
+        {ENDED_KILLED, "the last run was killed and left no saved state"},
+        {ENDED_FAILED, "the last run failed and left no saved state"},
+        {ENDED_SAVED, "the state that the last run saved is not there any more"},
+    };
     json_t *record = record_read(h->vm.fd, false);
     const char *ended = json_string_value(json_object_get(record, "ended"));
-    if (strcmp(ended, ENDED_KILLED) == 0 || strcmp(ended, ENDED_FAILED) == 0)
-        host_note(h, "cold boot: the last run %s and left no saved state",
-                  strcmp(ended, ENDED_KILLED) == 0 ? "was killed" : "failed");
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (strcmp(ended, ends[i].ended) == 0)
+            host_note(h, "cold boot: %s", ends[i].note);
     json_decref(record);
 }
 
@@ -111,8 +118,8 @@ static int match_nics(struct host *h, struct err *e)
     const json_t *saved = json_object_get(h->manifest, "nics");
     if (json_array_size(saved) != (size_t)h->nic_count)
         return err_set(e, ERR_FAILED,
-                       "the saved guest has %zu NICs, this run asks for %d (--headless, "
-                       "--nat-nic and --disconnected-nic choose them)",
+                       "NICs of the saved guest: %zu, of this run: %d (--headless, --nat-nic and "
+                       "--disconnected-nic choose them)",
                        json_array_size(saved), h->nic_count);
     for (int i = 0; i < h->nic_count; i++) {
         const char *mac =
@@ -159,7 +166,7 @@ static void fail_start(struct host *h, const struct err *why)
     h->failure = *why;
     explain_resume(h, &h->failure);
     host_enter(h, ST_STOPPING, why->msg);
-    host_end(h, ENDED_FAILED, NULL);
+    host_end(h, ENDED_FAILED);
 }
 
 static int sweep_work(void *arg, struct err *e)

@@ -23,14 +23,14 @@ void host_note(struct host *h, const char *fmt, ...)
 
 void host_enter(struct host *h, enum state to, const char *reason)
 {
-    char *kept = xstrdup(reason);
+    char *kept = xstrdup(reason); // which may be h->reason itself
     free(h->reason);
     h->reason = kept;
     h->state = to;
-    log_line("state: %s%s%s", state_name(to), reason ? ": " : "", reason ? reason : "");
+    log_line("state: %s%s%s", state_name(to), kept ? ": " : "", kept ? kept : "");
     if (h->control)
         server_event(h->control, json_pack("{s:s, s:s, s:s?}", "event", "state", "state",
-                                           state_name(to), "reason", reason));
+                                           state_name(to), "reason", kept));
 }
 
 bool host_input(struct host *h, enum input in, const char *reason)
@@ -48,11 +48,9 @@ int host_order(struct host *h, enum input in, struct err *e)
     return host_input(h, in, NULL) ? 0 : state_refuse(h->state, in, e);
 }
 
-void host_end(struct host *h, const char *ended, const char *reason)
+void host_end(struct host *h, const char *ended)
 {
     h->ended = ended;
-    if (reason)
-        host_enter(h, h->state, reason);
     if (h->engine)
         h->ops->quit(h->engine);
     else
@@ -194,9 +192,8 @@ static void on_socket(void *arg, int fd)
 
 void host_halt(struct host *h, const char *why)
 {
-    struct err e;
-    if (host_order(h, IN_HALT, &e) == 0)
-        host_end(h, ENDED_HALTED, why);
+    if (host_input(h, IN_HALT, why))
+        host_end(h, ENDED_HALTED);
 }
 
 static void on_signal(evutil_socket_t sig, short what, void *arg)

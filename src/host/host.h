@@ -77,7 +77,7 @@ struct host {
 void host_enter(struct host *h, enum state to, const char *reason);
 bool host_input(struct host *h, enum input in, const char *reason);   // false: no such transition
 int host_order(struct host *h, enum input in, struct err *e);         // the same for an order
-void host_end(struct host *h, const char *ended, const char *reason); // the engine shall go
+void host_end(struct host *h, const char *ended); // the engine shall go
 void host_note(struct host *h, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 void host_halt(struct host *h, const char *why);

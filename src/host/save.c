@@ -71,7 +71,7 @@ static json_t *nics_of(const struct host *h)
 static int publish(struct save_job *job, json_t *engine, struct err *e)
 {
     struct host *h = job->host;
-    json_t *files = saved_file_facts(h->vm.fd, e);
+    json_t *files = saved_file_facts(&h->vm, e);
     json_t *manifest =
         json_pack("{s:s, s:O, s:o, s:o*, s:b, s:o, s:b}", "id", h->options->id, "engine", engine,
                   "nics", nics_of(h), "files", files, "agent", h->agent_expected, "config",
@@ -99,7 +99,7 @@ static void on_saved(void *arg, json_t *engine, const struct err *why)
     }
     free_job(job);
     host_input(h, IN_SAVED, NULL);
-    host_end(h, ENDED_SAVED, NULL);
+    host_end(h, ENDED_SAVED);
 }
 
 static void on_paused(void *arg, const struct err *why)

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/mem.h"
 #include "vm/store.h"
 
 enum { RECORD_MAX = 64 << 10 };
@@ -48,8 +49,9 @@ json_t *record_read(int vm_fd, bool locked)
 // Not synced: after a power cut an older record at worst tells of an older run.
 static int store(int vm_fd, json_t *record, struct err *e)
 {
-    AUTO_FREE char *text = json_dumps(record, JSON_INDENT(2));
+    AUTO_FREE char *dumped = json_dumps(record, JSON_INDENT(2));
     json_decref(record);
+    AUTO_FREE char *text = xasprintf("%s\n", dumped);
     return file_write_atomic(vm_fd, VM_RUN, text, strlen(text), false, e);
 }
 

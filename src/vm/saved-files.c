@@ -14,8 +14,6 @@
 #include "vm/saved.h"
 #include "vm/store.h"
 
-static const char *const files[] = {VM_DISK, VM_KERNEL, VM_INITRD, VM_AUX};
-
 // The first bytes (a file system's superblock, a kernel's header) and blocks spread evenly.
 enum { SAMPLE_HEAD = 64 << 10, SAMPLE_BLOCK = 4096, SAMPLE_BLOCKS = 256 };
 
@@ -44,7 +42,7 @@ static long long nanoseconds(const struct stat *st)
     return (long long)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-// {"size","mtime" (ns),"sample"} of one file; NULL with *absent where it does not exist.
+// {"size","inode","mtime" (ns),"sample"} of one file; NULL with *absent where it does not exist.
 static json_t *facts_of(int vm_fd, const char *name, bool *absent, struct err *e)
 {
     AUTO_CLOSE int fd = openat(vm_fd, name, O_RDONLY | O_CLOEXEC);
@@ -59,16 +57,28 @@ static json_t *facts_of(int vm_fd, const char *name, bool *absent, struct err *e
     }
     char text[20];
     snprintf(text, sizeof text, "%016llx", (unsigned long long)digest);
-    return json_pack("{s:I, s:I, s:s}", "size", (json_int_t)st.st_size, "mtime",
-                     (json_int_t)nanoseconds(&st), "sample", text);
+    return json_pack("{s:I, s:I, s:I, s:s}", "size", (json_int_t)st.st_size, "inode",
+                     (json_int_t)st.st_ino, "mtime", (json_int_t)nanoseconds(&st), "sample", text);
 }
 
-json_t *saved_file_facts(int vm_fd, struct err *e)
+// The files that a guest runs from.
+enum { FILES = 4 };
+static void name_files(const struct vm *vm, const char *out[FILES])
 {
+    out[0] = VM_DISK;
+    out[1] = VM_AUX;
+    out[2] = vm->config.kernel ? vm->config.kernel : VM_KERNEL;
+    out[3] = vm->config.initrd ? vm->config.initrd : VM_INITRD;
+}
+
+json_t *saved_file_facts(const struct vm *vm, struct err *e)
+{
+    const char *files[FILES];
+    name_files(vm, files);
     json_t *all = json_object();
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    for (int i = 0; i < FILES; i++) {
         bool absent;
-        json_t *one = facts_of(vm_fd, files[i], &absent, e);
+        json_t *one = facts_of(vm->fd, files[i], &absent, e);
         if (!one && !absent) {
             json_decref(all);
             return NULL;
@@ -84,6 +94,15 @@ static bool same(const json_t *a, const json_t *b, const char *key)
     return json_equal(json_object_get(a, key), json_object_get(b, key));
 }
 
+static bool unchanged(const json_t *is, const json_t *was, bool strict)
+{
+    if (!same(is, was, "size"))
+        return false;
+    if (same(is, was, "mtime"))
+        return true;
+    return !strict && !same(is, was, "inode") && same(is, was, "sample");
+}
+
 static int check_file(int vm_fd, const char *name, const json_t *was, bool strict, struct err *e)
 {
     bool absent;
@@ -95,24 +114,34 @@ static int check_file(int vm_fd, const char *name, const json_t *was, bool stric
         result = err_set(e, ERR_FAILED, "%s is missing; the saved state belongs to it", name);
     else if (is && !was)
         result = err_set(e, ERR_FAILED, "%s was added after the state was saved", name);
-    else if (is && (!same(is, was, "size") ||
-                    (!same(is, was, "mtime") && (strict || !same(is, was, "sample")))))
+    else if (is && !unchanged(is, was, strict))
         result = err_set(e, ERR_FAILED, "%s was changed after the state was saved", name);
     json_decref(is);
     return result;
 }
 
-int saved_check_files(int vm_fd, const json_t *manifest, enum saved_kind kind, struct err *e)
+int saved_check_files(const struct vm *vm, const json_t *manifest, enum saved_kind kind,
+                      struct err *e)
 {
+    const char *files[FILES];
+    name_files(vm, files);
     bool strict = kind == SAVED_RETIRED;
     char boot[64];
     os_boot_id(boot, sizeof boot);
     // A write whose time did not reach the disk before a power cut cannot be told from none.
     if (strict && strcmp(boot, json_string_value(json_object_get(manifest, "boot"))) != 0)
         return err_set(e, ERR_FAILED, "this host was restarted since");
-    const json_t *was = json_object_get(manifest, "files");
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        if (check_file(vm_fd, files[i], json_object_get(was, files[i]), strict, e) < 0)
+    json_t *was = json_object_get(manifest, "files");
+    const char *name;
+    json_t *facts;
+    json_object_foreach(was, name, facts) {
+        if (strchr(name, '/'))
+            return err_set(e, ERR_FAILED, "the saved state's manifest is damaged: files");
+        if (check_file(vm->fd, name, facts, strict, e) < 0)
+            return -1;
+    }
+    for (int i = 0; i < FILES; i++)
+        if (check_file(vm->fd, files[i], json_object_get(was, files[i]), strict, e) < 0)
             return -1;
     return 0;
 }

@@ -110,7 +110,8 @@ static int write_manifest(int dir_fd, json_t *manifest, bool sync, struct err *e
     json_object_set_new(manifest, "version", json_integer(MANIFEST_VERSION));
     json_object_set_new(manifest, "saved", json_string(text_of_time));
     json_object_set_new(manifest, "boot", json_string(boot));
-    AUTO_FREE char *text = json_dumps(manifest, JSON_INDENT(2));
+    AUTO_FREE char *dumped = json_dumps(manifest, JSON_INDENT(2));
+    AUTO_FREE char *text = xasprintf("%s\n", dumped);
     return file_write_atomic(dir_fd, MANIFEST, text, strlen(text), sync, e);
 }
 

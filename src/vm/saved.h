@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 #include "base/err.h"
-#include "vm/config.h"
+#include "vm/store.h"
 
 enum saved_kind {
     SAVED_NONE,
@@ -31,13 +31,15 @@ int saved_open(int vm_fd, enum saved_kind kind, struct err *e);
 int saved_complete_config(const json_t *manifest, struct vm_config *c, char **warning,
                           struct err *e);
 
-// Whether disk, kernel and initrd are what they were at the save: by size and time, and by sampled
-// content where only the time differs (a copied directory). ERR_FAILED names the file. A retired
-// state asks for more: the same time, and no reboot of this host since the save.
-int saved_check_files(int vm_fd, const json_t *manifest, enum saved_kind kind, struct err *e);
+// Whether disk, kernel and initrd are what they were at the save: by size and time. Another time on
+// the same inode is a change; on another inode (a copied directory) sampled content decides.
+// ERR_FAILED names the file. A retired state asks for more: the same time, and no reboot of this
+// host since the save.
+int saved_check_files(const struct vm *vm, const json_t *manifest, enum saved_kind kind,
+                      struct err *e);
 
 // What saved_check_files() will compare, for a new manifest.
-json_t *saved_file_facts(int vm_fd, struct err *e);
+json_t *saved_file_facts(const struct vm *vm, struct err *e);
 
 // A new state: an empty hidden directory (an older attempt's is removed), then published. A
 // VM that runs has no other state: its run began by discarding what there was.

@@ -45,7 +45,7 @@ static void add_machine(struct argv *a, const struct engine *en, const struct en
     argv_add(a, "-cpu");
     argv_add(a, "%s", en->machine.cpu);
     argv_add(a, "-smp");
-    argv_add(a, "%llu", (unsigned long long)spec->config->cpus);
+    argv_add(a, "%llu", (unsigned long long)en->cpus);
     argv_add(a, "-m");
     argv_add(a, "%lluM", (unsigned long long)(en->ram_size >> 20));
     add_json(a, "-object",

@@ -24,6 +24,7 @@ struct engine {
     struct engine_callbacks callbacks;
     struct machine machine;
     struct accel_choice accel;
+    uint64_t cpus;
     const char *firmware; // UEFI code; NULL: none
     char *version;        // "7.2.22"
     struct engine_nic nics[ENGINE_NICS_MAX];

@@ -44,7 +44,6 @@ static json_t *hex(uint64_t n)
 static json_t *saved_document(const struct save *s)
 {
     json_t *doc = qemu_describe(s->en);
-    json_object_set_new(doc, "memory", json_integer((json_int_t)s->en->ram_size));
     json_object_set_new(doc, "tickKHz", json_integer(ticks_khz(s->en->born)));
     json_object_set_new(doc, "ramDigest", hex(s->ram_digest));
     json_object_set_new(doc, "stateDigest", hex(s->state_digest));

@@ -43,9 +43,11 @@ void op_reply(void *op, const json_t *result, const struct err *why)
 
 json_t *qemu_describe(const struct engine *en)
 {
-    return json_pack("{s:s, s:s*, s:s, s:s, s:s, s:s}", "name", "qemu", "version", en->version,
-                     "arch", en->machine.arch, "machine", en->machine.type, "cpu", en->machine.cpu,
-                     "accelerator", accel_name(en->accel.accel));
+    return json_pack("{s:s, s:s*, s:s, s:s, s:s, s:I, s:s, s:s, s:I}", "name", "qemu", "version",
+                     en->version, "arch", en->machine.arch, "machine", en->machine.type, "cpu",
+                     en->machine.cpu, "cpus", (json_int_t)en->cpus, "firmware",
+                     en->firmware ? en->firmware : "none", "accelerator",
+                     accel_name(en->accel.accel), "memory", (json_int_t)en->ram_size);
 }
 
 // --- events ---
@@ -315,8 +317,8 @@ static int check_boot_file(const struct engine_spec *spec, const char *name, str
 static int check_saved(const struct engine *en, const json_t *saved, struct err *e)
 {
     json_t *now = qemu_describe(en);
-    json_object_set_new(now, "memory", json_integer((json_int_t)en->ram_size));
-    static const char *const keys[] = {"name", "arch", "machine", "cpu", "accelerator", "memory"};
+    static const char *const keys[] = {"name", "arch",     "machine",     "cpu",
+                                       "cpus", "firmware", "accelerator", "memory"};
     int result = 0;
     for (size_t i = 0; i < sizeof keys / sizeof *keys && result == 0; i++) {
         const json_t *was = json_object_get(saved, keys[i]);
@@ -336,6 +338,7 @@ static int prepare(struct engine *en, const struct engine_spec *spec, struct err
 {
     const struct vm_config *c = spec->config;
     en->ram_size = (c->memory_size + (1 << 20) - 1) >> 20 << 20;
+    en->cpus = c->cpus;
     en->nic_count = spec->nic_count;
     memcpy(en->nics, spec->nics, sizeof en->nics);
     if (machine_choose(c, spec->dir_fd, &en->machine, e) < 0 ||

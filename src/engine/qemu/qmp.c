@@ -42,12 +42,12 @@ static void answer(struct qmp *q, struct pending *p, const json_t *result, const
     free(p);
 }
 
-static void fail_all(struct qmp *q)
+void qmp_fail(struct qmp *q)
 {
     struct err e;
     struct pending *p;
     while ((p = TAILQ_FIRST(&q->pending))) {
-        err_set(&e, ERR_FAILED, "QEMU: %s: the engine ended", p->command);
+        err_set(&e, ERR_NOT_RUNNING, "QEMU: %s: the engine ended", p->command);
         answer(q, p, NULL, &e);
     }
 }
@@ -104,7 +104,7 @@ static void on_read(struct bufferevent *io, void *arg)
     }
     if (r != LINE_NONE) { // QEMU never does; whatever this is, it is not to be talked to
         bufferevent_disable(io, EV_READ);
-        fail_all(q);
+        qmp_fail(q);
     }
 }
 
@@ -112,7 +112,7 @@ static void on_end(struct bufferevent *io, short what, void *arg)
 {
     (void)what;
     bufferevent_disable(io, EV_READ);
-    fail_all(arg);
+    qmp_fail(arg);
 }
 
 struct qmp *qmp_new(struct event_base *base, int fd, const struct qmp_handlers *handlers)
@@ -130,7 +130,7 @@ void qmp_free(struct qmp *q)
 {
     if (!q)
         return;
-    fail_all(q);
+    qmp_fail(q);
     bufferevent_free(q->io);
     json_decref(q->greeting);
     free(q);
