@@ -72,6 +72,14 @@ int os_rename_exclusive(int from_dir, const char *from, int to_dir, const char *
     return renameatx_np(from_dir, from, to_dir, to, RENAME_EXCL);
 }
 
+int64_t os_created(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return 0;
+    return (int64_t)st.st_birthtimespec.tv_sec * 1000000000 + st.st_birthtimespec.tv_nsec;
+}
+
 struct timespec os_modified(const struct stat *st)
 {
     return st->st_mtimespec;

@@ -63,6 +63,14 @@ int os_rename_exclusive(int from_dir, const char *from, int to_dir, const char *
     return renameat2(from_dir, from, to_dir, to, RENAME_NOREPLACE);
 }
 
+int64_t os_created(int fd)
+{
+    struct statx st;
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &st) < 0 || !(st.stx_mask & STATX_BTIME))
+        return 0;
+    return (int64_t)st.stx_btime.tv_sec * 1000000000 + st.stx_btime.tv_nsec;
+}
+
 struct timespec os_modified(const struct stat *st)
 {
     return st->st_mtim;

@@ -31,6 +31,10 @@ ssize_t os_copy_range(int src, off_t src_off, int dst, off_t dst_off, size_t n);
 int os_rename_exclusive(int from_dir, const char *from, int to_dir, const char *to);
 
 // When a file's content changed last.
+// When the file was made, in ns: with its inode number this tells it from every other file, although
+// numbers are used again. 0 where the file system does not say.
+int64_t os_created(int fd);
+
 struct timespec os_modified(const struct stat *st);
 
 // Punches a hole; best effort.

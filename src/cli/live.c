@@ -129,6 +129,8 @@ char *live_summary(const json_t *status)
     const char *ended = text_of(status, "ended");
     if (json_is_true(json_object_get(status, "saved")))
         return xasprintf("%s (saved)", state);
+    if (strcmp(ended, ENDED_SAVED) == 0)
+        return xasprintf("%s (its saved state is gone)", state);
     bool tell = strcmp(ended, ENDED_FAILED) == 0 && *reason;
     return xasprintf("%s (%s%s%s)", state, ended, tell ? ": " : "", tell ? reason : "");
 }

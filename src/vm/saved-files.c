@@ -42,7 +42,8 @@ static long long nanoseconds(const struct stat *st)
     return (long long)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-// {"size","inode","mtime" (ns),"sample"} of one file; NULL with *absent where it does not exist.
+// {"size","inode","created" (ns),"mtime" (ns),"sample"} of one file; NULL with *absent where it
+// does not exist.
 static json_t *facts_of(int vm_fd, const char *name, bool *absent, struct err *e)
 {
     AUTO_CLOSE int fd = openat(vm_fd, name, O_RDONLY | O_CLOEXEC);
@@ -57,8 +58,9 @@ static json_t *facts_of(int vm_fd, const char *name, bool *absent, struct err *e
     }
     char text[20];
     snprintf(text, sizeof text, "%016llx", (unsigned long long)digest);
-    return json_pack("{s:I, s:I, s:I, s:s}", "size", (json_int_t)st.st_size, "inode",
-                     (json_int_t)st.st_ino, "mtime", (json_int_t)nanoseconds(&st), "sample", text);
+    return json_pack("{s:I, s:I, s:I, s:I, s:s}", "size", (json_int_t)st.st_size, "inode",
+                     (json_int_t)st.st_ino, "created", (json_int_t)os_created(fd), "mtime",
+                     (json_int_t)nanoseconds(&st), "sample", text);
 }
 
 // The files that a guest runs from.
@@ -100,7 +102,8 @@ static bool unchanged(const json_t *is, const json_t *was, bool strict)
         return false;
     if (same(is, was, "mtime"))
         return true;
-    return !strict && !same(is, was, "inode") && same(is, was, "sample");
+    bool same_file = same(is, was, "inode") && same(is, was, "created");
+    return !strict && !same_file && same(is, was, "sample");
 }
 
 static int check_file(int vm_fd, const char *name, const json_t *was, bool strict, struct err *e)

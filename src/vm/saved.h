@@ -32,7 +32,7 @@ int saved_complete_config(const json_t *manifest, struct vm_config *c, char **wa
                           struct err *e);
 
 // Whether disk, kernel and initrd are what they were at the save: by size and time. Another time on
-// the same inode is a change; on another inode (a copied directory) sampled content decides.
+// the same file is a change; on another file (a copied directory) sampled content decides.
 // ERR_FAILED names the file. A retired state asks for more: the same time, and no reboot of this
 // host since the save.
 int saved_check_files(const struct vm *vm, const json_t *manifest, enum saved_kind kind,
