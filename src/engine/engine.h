@@ -2,8 +2,8 @@
 //
 // An engine runs as a child process and works asynchronously in Host's event loop: a call returns
 // at once, its `done` is called from the loop exactly once, with NULL or why it failed. When the
-// engine ends, every open call is answered with ERR_NOT_RUNNING first, then ENGINE_EXITED comes; calls
-// made in between are answered so too.
+// engine ends, every open call is answered with ERR_NOT_RUNNING first, then ENGINE_EXITED comes;
+// calls made in between are answered so too.
 #pragma once
 
 #include <event2/event.h>

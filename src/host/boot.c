@@ -164,6 +164,8 @@ static void fail_start(struct host *h, const struct err *why)
         return;
     }
     h->failure = *why;
+    if (h->failure.code == ERR_NOT_RUNNING) // the engine: nobody asked for something that runs
+        h->failure.code = ERR_FAILED;
     explain_resume(h, &h->failure);
     host_enter(h, ST_STOPPING, why->msg);
     host_end(h, ENDED_FAILED);

@@ -41,8 +41,8 @@ static void fail(struct save_job *job, const struct err *why)
     enum state from = job->from;
     AUTO_FREE char *reason = TAKE_PTR(job->reason);
     free_job(job);
-    if (h->state != ST_SAVING) // the engine ended, or a halt came in between
-        return;
+    if (h->state != ST_SAVING || why->code == ERR_NOT_RUNNING)
+        return; // the VM ends: by a halt that came in between, or its engine has; who waits is told
     err_wrap(&e, "cannot save the state (nothing is lost: the guest is as before)");
     answer_failed(h, &e);
     host_input(h, IN_NOT_SAVED, NULL);

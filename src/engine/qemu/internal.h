@@ -61,6 +61,8 @@ struct op *op_new(struct engine *en, engine_done *done, void *arg);
 void op_end(struct op *op, const struct err *why);                    // answers and frees
 void op_reply(void *op, const json_t *result, const struct err *why); // a qmp_reply that ends it
 
+// Whether QEMU has ended; `done` is then answered so.
+bool qemu_ended(const struct engine *en, engine_done *done, void *arg);
 json_t *qemu_describe(const struct engine *en);
 void qemu_exited(struct engine *en); // reports the end once nothing works on the engine's files
 

@@ -15,6 +15,8 @@ static json_t *named(const char *key, const char *format, int index)
 
 void nic_link(struct engine *en, int nic, bool up, engine_done *done, void *arg)
 {
+    if (qemu_ended(en, done, arg))
+        return;
     json_t *args = named("name", "nic%d", nic);
     json_object_set_new(args, "up", json_boolean(up));
     qmp_call(en->qmp, "set_link", args, -1, op_reply, op_new(en, done, arg));
@@ -40,6 +42,8 @@ static void add_backend(struct engine *en, int i, const char *fd_name, qmp_reply
 
 void nic_socket(struct engine *en, int nic, int fd, engine_done *done, void *arg)
 {
+    if (qemu_ended(en, done, arg))
+        return;
     en->nics[nic].socket_fd = fd;
     remove_backend(en, nic, NULL, NULL);
     qmp_call(en->qmp, "getfd", named("fdname", "nic%dfd", nic), fd, NULL, NULL);
@@ -174,6 +178,8 @@ static void ask_to_go(evutil_socket_t fd, short what, void *arg)
 void nic_replug(struct engine *en, int nic, const struct mac *mac, engine_done *done, void *arg)
 {
     struct err e;
+    if (qemu_ended(en, done, arg))
+        return;
     if (en->replug) {
         err_set(&e, ERR_BUSY, "a NIC is being replaced");
         done(arg, &e);

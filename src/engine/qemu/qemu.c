@@ -218,6 +218,34 @@ void qemu_exited(struct engine *en)
     tell(en, ENGINE_EXITED, detail);
 }
 
+static void on_quit_late(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    const struct engine *en = arg;
+    if (!en->exited)
+        kill(en->pid, SIGKILL);
+}
+
+// SIGTERM makes QEMU write out its caches and end, whatever its monitor does. It has its time from
+// the first time on: asking again is no reason to wait longer.
+static void quit(struct engine *en)
+{
+    if (en->exited)
+        return;
+    kill(en->pid, SIGTERM);
+    if (en->quit_timer)
+        return;
+    en->quit_timer = evtimer_new(en->base, on_quit_late, en);
+    event_add(en->quit_timer, &(struct timeval){.tv_sec = QUIT_SECONDS});
+}
+
+// A QEMU that cannot be talked to, if it still is, cannot be left to itself.
+static void on_lost(void *arg)
+{
+    quit(arg);
+}
+
 static void on_child(evutil_socket_t sig, short what, void *arg)
 {
     (void)sig;
@@ -228,13 +256,15 @@ static void on_child(evutil_socket_t sig, short what, void *arg)
     en->exited = true;
     event_del(en->child);
     on_log(en->log_fd, 0, en);
-    struct err e = {.code = ERR_FAILED};
+    struct err e = {.code = ERR_NOT_RUNNING};
     describe_end(en, e.msg, sizeof e.msg);
+    qmp_fail(en->qmp); // first: a command that is open points to what the next lines free
     save_abort(en, &e);
     replug_abort(en, &e);
     if (en->starting)
         op_end(TAKE_PTR(en->starting), &e);
-    qmp_free(TAKE_PTR(en->qmp));
+    qmp_free(en->qmp);
+    en->qmp = NULL;
     qemu_exited(en);
 }
 
@@ -264,7 +294,8 @@ static int run_process(struct engine *en, const struct engine_spec *spec, struct
                                     .new_session = true},
                     e);
     argv_free(&argv);
-    struct qmp_handlers handlers = {.ready = on_ready, .event = on_event, .arg = en};
+    struct qmp_handlers handlers = {
+        .ready = on_ready, .event = on_event, .lost = on_lost, .arg = en};
     en->qmp = qmp_new(en->base, qmp[0], &handlers);
     en->log_fd = log[0];
     en->log = event_new(en->base, log[0], EV_READ | EV_PERSIST, on_log, en);
@@ -393,7 +424,7 @@ static void on_nat_attached(void *arg, const json_t *result, const struct err *w
         qmp_call(op->en->qmp, "cont", NULL, -1, op_reply, op);
 }
 
-static bool ended(const struct engine *en, engine_done *done, void *arg)
+bool qemu_ended(const struct engine *en, engine_done *done, void *arg)
 {
     struct err e;
     if (en->qmp)
@@ -406,34 +437,14 @@ static bool ended(const struct engine *en, engine_done *done, void *arg)
 
 static void resume(struct engine *en, engine_done *done, void *arg)
 {
-    if (!ended(en, done, arg))
+    if (!qemu_ended(en, done, arg))
         nat_attach(en, on_nat_attached, op_new(en, done, arg));
 }
 
 static void pause_guest(struct engine *en, engine_done *done, void *arg)
 {
-    if (!ended(en, done, arg))
+    if (!qemu_ended(en, done, arg))
         qmp_call(en->qmp, "stop", NULL, -1, op_reply, op_new(en, done, arg));
-}
-
-static void on_quit_late(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    const struct engine *en = arg;
-    if (!en->exited)
-        kill(en->pid, SIGKILL);
-}
-
-// SIGTERM makes QEMU write out its caches and end, whatever its monitor does.
-static void quit(struct engine *en)
-{
-    if (en->exited)
-        return;
-    kill(en->pid, SIGTERM);
-    if (!en->quit_timer)
-        en->quit_timer = evtimer_new(en->base, on_quit_late, en);
-    event_add(en->quit_timer, &(struct timeval){.tv_sec = QUIT_SECONDS});
 }
 
 static int engine_pid(const struct engine *en)

@@ -105,14 +105,17 @@ static void on_read(struct bufferevent *io, void *arg)
     if (r != LINE_NONE) { // QEMU never does; whatever this is, it is not to be talked to
         bufferevent_disable(io, EV_READ);
         qmp_fail(q);
+        q->handlers.lost(q->handlers.arg);
     }
 }
 
 static void on_end(struct bufferevent *io, short what, void *arg)
 {
     (void)what;
+    struct qmp *q = arg;
     bufferevent_disable(io, EV_READ);
-    qmp_fail(arg);
+    qmp_fail(q);
+    q->handlers.lost(q->handlers.arg);
 }
 
 struct qmp *qmp_new(struct event_base *base, int fd, const struct qmp_handlers *handlers)
