@@ -40,6 +40,7 @@ struct nic {
     bool held;
     dev_t server_dev;
     ino_t server_ino;
+    struct timespec server_made; // file systems use inode numbers again
     struct nic_hooks hooks;
     struct event *timer;
     uint64_t stuck_frame; // digest of the frame at the head of the receive queue
@@ -105,6 +106,7 @@ static bool try_connect(struct nic *n)
         return false;
     n->server_dev = st.st_dev;
     n->server_ino = st.st_ino;
+    n->server_made = os_modified(&st);
     n->reconnects++;
     log_line("nic: connected to %s", n->server);
     set_link(n, true);
@@ -137,13 +139,20 @@ static void replace_socket(struct nic *n)
     n->hooks.socket(n->hooks.arg, fd);
 }
 
+static bool is_server(const struct nic *n, const struct stat *st)
+{
+    struct timespec made = os_modified(st);
+    return st->st_ino == n->server_ino && st->st_dev == n->server_dev &&
+           made.tv_sec == n->server_made.tv_sec && made.tv_nsec == n->server_made.tv_nsec;
+}
+
 static void look_at_server(struct nic *n)
 {
     struct stat st;
     if (stat(n->server, &st) < 0 || !alive(n->server)) {
         log_line("nic: the server at %s is gone", n->server);
         disconnect(n);
-    } else if (st.st_ino != n->server_ino || st.st_dev != n->server_dev) {
+    } else if (!is_server(n, &st)) {
         try_connect(n);
     }
 }
