@@ -1,0 +1,415 @@
+// The socket NIC's link under servers that come, go, come back and hang.
+#include "host/nic.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "loop.h"
+#include "proto/unix.h"
+#include "tempdir.h"
+
+struct world {
+    struct tempdir *dir;
+    struct event_base *base;
+    struct store store;
+    struct nic *nic;
+    char id[32];
+    char path[64]; // of the NIC
+    int ups, downs;
+    int sockets; // how often the engine was given another
+    int socket;
+};
+
+static void on_link(void *arg, bool up)
+{
+    struct world *w = arg;
+    if (up)
+        w->ups++;
+    else
+        w->downs++;
+}
+
+static void on_socket(void *arg, int fd)
+{
+    struct world *w = arg;
+    w->sockets++;
+    w->socket = fd;
+}
+
+static void start_nic(struct world *w)
+{
+    struct err e;
+    const struct nic_hooks hooks = {.link = on_link, .socket = on_socket, .arg = w};
+    w->nic = nic_new(w->base, &w->store, w->id, &hooks, &e);
+    assert_non_null(w->nic);
+}
+
+// No NIC yet. Its id is the directory's random name: the NIC's path is in /tmp.
+static int make_world(void **state)
+{
+    struct world *w = xcalloc(1, sizeof *w);
+    if (tempdir_make((void **)&w->dir) < 0)
+        return -1;
+    w->base = event_base_new();
+    w->store.runtime = w->dir->path;
+    snprintf(w->id, sizeof w->id, "%s", strrchr(w->dir->path, '/') + 1);
+    snprintf(w->path, sizeof w->path, "/tmp/qemu-dgram-%s.sock", w->id);
+    *state = w;
+    return 0;
+}
+
+static int make_world_with_nic(void **state)
+{
+    if (make_world(state) < 0)
+        return -1;
+    start_nic(*state);
+    return 0;
+}
+
+static int free_world(void **state)
+{
+    struct world *w = *state;
+    nic_free(w->nic);
+    event_base_free(w->base);
+    int left = access(w->path, F_OK) == 0;
+    int result = tempdir_remove((void **)&w->dir);
+    free(w);
+    return left || result;
+}
+
+struct server {
+    int fd;
+    char path[100];
+};
+
+static int receiver(const char *path)
+{
+    struct sockaddr_un addr;
+    struct err e;
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    unlink(path);
+    assert_int_equal(unix_address(path, &addr, &e), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof addr), 0);
+    return fd;
+}
+
+static struct server start(const struct world *w, const char *name)
+{
+    struct server s;
+    snprintf(s.path, sizeof s.path, "%s/%s", w->dir->path, name);
+    s.fd = receiver(s.path);
+    return s;
+}
+
+static void assert_receives(int fd, const char *want)
+{
+    char got[100] = "";
+    ssize_t n = recv(fd, got, sizeof got - 1, MSG_DONTWAIT);
+    assert_int_equal(n, strlen(want));
+    assert_string_equal(got, want);
+}
+
+static void assert_nothing(int fd)
+{
+    char byte;
+    assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
+    assert_int_equal(errno, EAGAIN);
+}
+
+static void send_text(int fd, const char *text)
+{
+    assert_int_equal(send(fd, text, strlen(text), MSG_DONTWAIT), strlen(text));
+}
+
+static void send_to(const struct server *s, const char *path, const char *text)
+{
+    struct sockaddr_un addr;
+    struct err e;
+    assert_int_equal(unix_address(path, &addr, &e), 0);
+    assert_int_equal(
+        sendto(s->fd, text, strlen(text), MSG_DONTWAIT, (struct sockaddr *)&addr, sizeof addr),
+        strlen(text));
+}
+
+static json_int_t reconnects(const struct world *w)
+{
+    json_t *status = nic_status(w->nic);
+    json_int_t n = json_integer_value(json_object_get(status, "reconnects"));
+    json_decref(status);
+    return n;
+}
+
+static ino_t inode(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
+static void it_has_a_private_socket(void **state)
+{
+    struct world *w = *state;
+    struct stat st;
+    assert_int_equal(lstat(w->path, &st), 0);
+    assert_true(S_ISSOCK(st.st_mode));
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_false(nic_up(w->nic));
+}
+
+static void a_server_that_is_there_is_used_at_once(void **state)
+{
+    struct world *w = *state;
+    struct server s = start(w, "net");
+    nic_attach(w->nic, s.path);
+    assert_true(nic_up(w->nic));
+    assert_int_equal(w->ups, 1);
+    send_text(nic_fd(w->nic), "frame");
+    assert_receives(s.fd, "frame");
+    send_to(&s, w->path, "answer");
+    assert_receives(nic_fd(w->nic), "answer");
+    json_t *status = nic_status(w->nic);
+    assert_string_equal(json_string_value(json_object_get(status, "path")), w->path);
+    assert_string_equal(json_string_value(json_object_get(status, "server")), s.path);
+    assert_true(json_is_true(json_object_get(status, "connected")));
+    assert_true(json_integer_value(json_object_get(status, "sndbuf")) > 0);
+    json_decref(status);
+    close(s.fd);
+}
+
+static void a_server_may_come_later(void **state)
+{
+    struct world *w = *state;
+    char path[100];
+    snprintf(path, sizeof path, "%s/net", w->dir->path);
+    nic_attach(w->nic, path);
+    assert_false(nic_up(w->nic));
+    struct server s = start(w, "net");
+    LOOP_UNTIL(w->base, nic_up(w->nic));
+    assert_int_equal(w->ups, 1);
+    assert_int_equal(w->downs, 0);
+    assert_int_equal(reconnects(w), 0);
+    close(s.fd);
+}
+
+static void a_server_that_goes_pulls_the_cable(void **state)
+{
+    struct world *w = *state;
+    struct server s = start(w, "net");
+    nic_attach(w->nic, s.path);
+    close(s.fd); // its name stays, as after a crash
+    LOOP_UNTIL(w->base, !nic_up(w->nic));
+    assert_int_equal(w->downs, 1);
+    s = start(w, "net");
+    LOOP_UNTIL(w->base, nic_up(w->nic));
+    assert_int_equal(w->ups, 2);
+    assert_int_equal(reconnects(w), 1);
+    send_text(nic_fd(w->nic), "frame");
+    assert_receives(s.fd, "frame");
+    assert_int_equal(w->sockets, 0); // the engine's socket is the same all along
+    close(s.fd);
+}
+
+static void a_name_that_goes_pulls_the_cable(void **state)
+{
+    struct world *w = *state;
+    struct server s = start(w, "net");
+    nic_attach(w->nic, s.path);
+    assert_int_equal(unlink(s.path), 0);
+    LOOP_UNTIL(w->base, !nic_up(w->nic));
+    close(s.fd);
+}
+
+// Between two looks, and so fast that the file system gives its socket the old one's inode.
+static void a_quick_restart_is_noticed(void **state)
+{
+    struct world *w = *state;
+    const struct timespec a_while_ago[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    struct server s = start(w, "net");
+    assert_int_equal(utimensat(AT_FDCWD, s.path, a_while_ago, 0), 0);
+    nic_attach(w->nic, s.path);
+    close(s.fd);
+    s = start(w, "net");
+    LOOP_UNTIL(w->base, reconnects(w) == 1);
+    send_text(nic_fd(w->nic), "frame");
+    assert_receives(s.fd, "frame");
+    close(s.fd);
+}
+
+// The old one is still open somewhere: only the name tells.
+static void a_new_server_of_that_name_is_used(void **state)
+{
+    struct world *w = *state;
+    struct server old = start(w, "net");
+    nic_attach(w->nic, old.path);
+    struct server new = start(w, "net");
+    LOOP_UNTIL(w->base, reconnects(w) == 1);
+    assert_int_equal(w->downs, 0);
+    send_text(nic_fd(w->nic), "frame");
+    assert_receives(new.fd, "frame");
+    assert_nothing(old.fd);
+    close(old.fd);
+    close(new.fd);
+}
+
+// With a fresh socket under the old name: frames that the old server holds up are left behind.
+static void it_moves_to_another_server(void **state)
+{
+    struct world *w = *state;
+    struct server a = start(w, "a");
+    struct server b = start(w, "b");
+    nic_attach(w->nic, a.path);
+    int before = dup(nic_fd(w->nic)); // as the engine has it
+    send_to(&a, w->path, "old");
+    nic_attach(w->nic, b.path);
+    assert_int_equal(w->sockets, 1);
+    assert_int_equal(w->socket, nic_fd(w->nic));
+    assert_int_equal(w->ups, 2);
+    assert_int_equal(w->downs, 1);
+    assert_nothing(nic_fd(w->nic));
+    send_text(nic_fd(w->nic), "frame");
+    assert_receives(b.fd, "frame");
+    assert_nothing(a.fd);
+    send_to(&b, w->path, "answer");
+    assert_receives(nic_fd(w->nic), "answer");
+    assert_nothing(before);
+    close(before);
+    close(a.fd);
+    close(b.fd);
+}
+
+static void it_moves_to_a_server_to_come(void **state)
+{
+    struct world *w = *state;
+    struct server a = start(w, "a");
+    char path[100];
+    snprintf(path, sizeof path, "%s/b", w->dir->path);
+    nic_attach(w->nic, a.path);
+    nic_attach(w->nic, path);
+    assert_false(nic_up(w->nic));
+    struct server b = start(w, "b");
+    LOOP_UNTIL(w->base, nic_up(w->nic));
+    send_text(nic_fd(w->nic), "frame");
+    assert_receives(b.fd, "frame");
+    close(a.fd);
+    close(b.fd);
+}
+
+static void detaching_pulls_the_cable(void **state)
+{
+    struct world *w = *state;
+    struct server s = start(w, "net");
+    nic_attach(w->nic, s.path);
+    nic_attach(w->nic, NULL);
+    assert_false(nic_up(w->nic));
+    assert_int_equal(w->downs, 1);
+    assert_int_equal(send(nic_fd(w->nic), "x", 1, MSG_DONTWAIT), -1);
+    json_t *status = nic_status(w->nic);
+    assert_true(json_is_null(json_object_get(status, "server")));
+    json_decref(status);
+    nic_attach(w->nic, s.path);
+    assert_true(nic_up(w->nic));
+    close(s.fd);
+}
+
+static void while_held_it_is_unconnected(void **state)
+{
+    struct world *w = *state;
+    struct server s = start(w, "net");
+    nic_hold(w->nic, true);
+    nic_attach(w->nic, s.path);
+    assert_false(nic_up(w->nic));
+    nic_hold(w->nic, false);
+    assert_true(nic_up(w->nic));
+    nic_hold(w->nic, true);
+    assert_false(nic_up(w->nic));
+    assert_int_equal(send(nic_fd(w->nic), "x", 1, MSG_DONTWAIT), -1);
+    nic_hold(w->nic, true);
+    assert_int_equal(w->downs, 1);
+    nic_hold(w->nic, false);
+    send_text(nic_fd(w->nic), "frame");
+    assert_receives(s.fd, "frame");
+    close(s.fd);
+}
+
+static void a_deaf_nic_gets_a_new_socket(void **state)
+{
+    struct world *w = *state;
+    struct server s = start(w, "net");
+    nic_attach(w->nic, s.path);
+    send_to(&s, w->path, "stuck"); // and nobody reads it
+    LOOP_UNTIL(w->base, w->sockets == 1);
+    assert_int_equal(w->socket, nic_fd(w->nic));
+    assert_true(nic_up(w->nic));
+    assert_int_equal(w->downs, 0);
+    assert_nothing(nic_fd(w->nic));
+    send_to(&s, w->path, "next");
+    assert_receives(nic_fd(w->nic), "next");
+    send_text(nic_fd(w->nic), "frame");
+    assert_receives(s.fd, "frame");
+    close(s.fd);
+}
+
+static void a_dead_leftover_is_replaced(void **state)
+{
+    struct world *w = *state;
+    close(receiver(w->path));
+    start_nic(w);
+    struct server s = start(w, "net");
+    send_to(&s, w->path, "frame");
+    assert_receives(nic_fd(w->nic), "frame");
+    close(s.fd);
+}
+
+static void a_live_socket_of_another_is_left_alone(void **state)
+{
+    struct world *w = *state;
+    int other = receiver(w->path);
+    ino_t before = inode(w->path);
+    start_nic(w);
+    assert_true(inode(w->path) == before);
+    struct server s = start(w, "net");
+    nic_attach(w->nic, s.path);
+    char path[100];
+    snprintf(path, sizeof path, "%s/%s.nic", w->dir->path, w->id);
+    send_to(&s, path, "answer");
+    assert_receives(nic_fd(w->nic), "answer");
+    assert_nothing(other);
+    nic_free(w->nic);
+    w->nic = NULL;
+    assert_true(inode(w->path) == before);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(unlink(w->path), 0);
+    close(other);
+    close(s.fd);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make_world_with_nic, free_world)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(it_has_a_private_socket),
+        TEST(a_server_that_is_there_is_used_at_once),
+        TEST(a_server_may_come_later),
+        TEST(a_server_that_goes_pulls_the_cable),
+        TEST(a_name_that_goes_pulls_the_cable),
+        TEST(a_quick_restart_is_noticed),
+        TEST(a_new_server_of_that_name_is_used),
+        TEST(it_moves_to_another_server),
+        TEST(it_moves_to_a_server_to_come),
+        TEST(detaching_pulls_the_cable),
+        TEST(while_held_it_is_unconnected),
+        TEST(a_deaf_nic_gets_a_new_socket),
+        cmocka_unit_test_setup_teardown(a_dead_leftover_is_replaced, make_world, free_world),
+        cmocka_unit_test_setup_teardown(a_live_socket_of_another_is_left_alone, make_world,
+                                        free_world),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
