@@ -12,7 +12,8 @@
 #include "base/os.h"
 
 enum {
-    RANGE = 16 << 20, // bytes between two progress reports
+    RANGE = 16 << 20,   // bytes between two progress reports
+    BUFFER = 256 << 10, // fits a CPU's cache: faster than copy_file_range(2) on ext4
     CHUNK = 1 << 20,
     PAGE = 4096,
 };
@@ -36,26 +37,31 @@ static int next_data(int fd, off_t *at, off_t *end, off_t size)
     return 1;
 }
 
-static ssize_t copy_through_memory(int src, int dst, off_t at, size_t n)
+static int write_at(int dst, const char *data, size_t n, off_t at, struct err *e)
 {
-    AUTO_FREE char *chunk = xcalloc(1, CHUNK);
-    ssize_t got = pread(src, chunk, n < CHUNK ? n : CHUNK, at);
-    return got > 0 ? pwrite(dst, chunk, (size_t)got, at) : got;
+    for (size_t done = 0; done < n;) {
+        ssize_t w = pwrite(dst, data + done, n - done, at + (off_t)done);
+        if (w < 0 && errno != EINTR)
+            return err_sys(e, "cannot write");
+        done += w > 0 ? (size_t)w : 0;
+    }
+    return 0;
 }
 
-static int copy_run(int src, int dst, off_t at, off_t end, struct err *e)
+static int copy_run(int src, int dst, off_t at, off_t end, char *buffer, struct err *e)
 {
     while (at < end) {
-        ssize_t n = os_copy_range(src, at, dst, at, (size_t)(end - at));
-        if (n < 0 && errno != ENOSPC && errno != EIO && errno != EDQUOT)
-            n = copy_through_memory(src, dst, at, (size_t)(end - at));
-        if (n < 0 && errno == EINTR)
+        size_t want = end - at < BUFFER ? (size_t)(end - at) : BUFFER;
+        ssize_t got = pread(src, buffer, want, at);
+        if (got < 0 && errno == EINTR)
             continue;
-        if (n < 0)
-            return err_sys(e, "cannot copy");
-        if (n == 0)
+        if (got < 0)
+            return err_sys(e, "cannot read");
+        if (got == 0)
             break; // the source ended early
-        at += n;
+        if (write_at(dst, buffer, (size_t)got, at, e) < 0)
+            return -1;
+        at += got;
     }
     return 0;
 }
@@ -72,6 +78,7 @@ int file_copy(int src, int dst, bool *shared, file_progress *progress, void *arg
         return 0;
     if (ftruncate(dst, st.st_size) < 0)
         return err_sys(e, "cannot copy");
+    AUTO_FREE char *buffer = xcalloc(1, BUFFER);
     uint64_t total = (uint64_t)st.st_blocks * 512;
     uint64_t done = 0;
     off_t at = 0;
@@ -79,7 +86,7 @@ int file_copy(int src, int dst, bool *shared, file_progress *progress, void *arg
     int more;
     while ((more = next_data(src, &at, &end, st.st_size)) > 0) {
         off_t stop = end - at > RANGE ? at + RANGE : end;
-        if (copy_run(src, dst, at, stop, e) < 0)
+        if (copy_run(src, dst, at, stop, buffer, e) < 0)
             return -1;
         done += (uint64_t)(stop - at);
         at = stop;
@@ -94,21 +101,17 @@ static bool is_zero(const char *p, size_t n)
     return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
 }
 
-static int write_at(int dst, const char *data, size_t n, off_t at, struct err *e)
-{
-    for (size_t done = 0; done < n;) {
-        ssize_t w = pwrite(dst, data + done, n - done, at + (off_t)done);
-        if (w < 0 && errno != EINTR)
-            return err_sys(e, "cannot write memory");
-        done += w > 0 ? (size_t)w : 0;
-    }
-    return 0;
-}
+struct page_copy {
+    int src, dst;
+    bool durable;
+    XXH3_state_t *hash;
+    char chunk[CHUNK];
+};
 
 // Writes the pages of one chunk that are not zero, neighbours together.
-static int write_nonzero(int dst, const char *chunk, size_t n, off_t at, XXH3_state_t *hash,
-                         struct err *e)
+static int write_nonzero(struct page_copy *c, size_t n, off_t at, struct err *e)
 {
+    const char *chunk = c->chunk;
     for (size_t i = 0; i < n; i += PAGE) {
         size_t start = i;
         while (i < n && !is_zero(chunk + i, n - i < PAGE ? n - i : PAGE))
@@ -118,10 +121,10 @@ static int write_nonzero(int dst, const char *chunk, size_t n, off_t at, XXH3_st
         size_t end = i < n ? i : n;
         for (size_t page = start; page < end; page += PAGE) {
             uint64_t number = (uint64_t)(at + (off_t)page) / PAGE;
-            XXH3_64bits_update(hash, &number, sizeof number);
-            XXH3_64bits_update(hash, chunk + page, end - page < PAGE ? end - page : PAGE);
+            XXH3_64bits_update(c->hash, &number, sizeof number);
+            XXH3_64bits_update(c->hash, chunk + page, end - page < PAGE ? end - page : PAGE);
         }
-        if (write_at(dst, chunk + start, end - start, at + (off_t)start, e) < 0)
+        if (write_at(c->dst, chunk + start, end - start, at + (off_t)start, e) < 0)
             return -1;
     }
     return 0;
@@ -141,38 +144,49 @@ static int read_at(int src, char *chunk, size_t n, off_t at, struct err *e)
     return 0;
 }
 
-static int copy_pages(int src, int dst, off_t at, off_t end, char *chunk, XXH3_state_t *hash,
-                      struct err *e)
+static int copy_pages(struct page_copy *c, off_t at, off_t end, struct err *e)
 {
     for (; at < end; at += CHUNK) {
         size_t n = end - at < CHUNK ? (size_t)(end - at) : CHUNK;
-        if (read_at(src, chunk, n, at, e) < 0 || write_nonzero(dst, chunk, n, at, hash, e) < 0)
+        if (read_at(c->src, c->chunk, n, at, e) < 0 || write_nonzero(c, n, at, e) < 0)
             return -1;
+        if (c->durable)
+            os_start_writing(c->dst, at, (off_t)n);
     }
     return 0;
 }
 
-int file_copy_nonzero(int src, int dst, uint64_t size, uint64_t *digest, struct err *e)
+static int copy_all_pages(struct page_copy *c, off_t size, struct err *e)
 {
-    AUTO_FREE char *chunk = xcalloc(1, CHUNK);
-    if (ftruncate(dst, (off_t)size) < 0)
-        return err_sys(e, "cannot set the size of memory");
-    XXH3_state_t *hash = XXH3_createState();
-    XXH3_64bits_reset(hash);
     off_t at = 0;
     off_t end = 0;
     int more;
-    while ((more = next_data(src, &at, &end, (off_t)size)) > 0) {
+    while ((more = next_data(c->src, &at, &end, size)) > 0) {
         at -= at % PAGE; // some file systems have holes at other places than pages
         end += (PAGE - end % PAGE) % PAGE;
-        end = end > (off_t)size ? (off_t)size : end;
-        if (copy_pages(src, dst, at, end, chunk, hash, e) < 0)
-            break;
+        end = end > size ? size : end;
+        if (copy_pages(c, at, end, e) < 0)
+            return -1;
         at = end;
     }
-    *digest = XXH3_64bits_digest(hash);
-    XXH3_freeState(hash);
-    if (more < 0)
-        return err_sys(e, "cannot read memory");
-    return more > 0 ? -1 : 0;
+    return more < 0 ? err_sys(e, "cannot read memory") : 0;
+}
+
+int file_copy_nonzero(int src, int dst, uint64_t size, bool durable, uint64_t *digest,
+                      struct err *e)
+{
+    if (ftruncate(dst, (off_t)size) < 0)
+        return err_sys(e, "cannot set the size of memory");
+    AUTO_FREE struct page_copy *c = xcalloc(1, sizeof *c);
+    c->src = src;
+    c->dst = dst;
+    c->durable = durable;
+    c->hash = XXH3_createState();
+    XXH3_64bits_reset(c->hash);
+    int result = copy_all_pages(c, (off_t)size, e);
+    *digest = XXH3_64bits_digest(c->hash);
+    XXH3_freeState(c->hash);
+    if (result == 0 && durable && fsync(dst) < 0)
+        return err_sys(e, "cannot sync");
+    return result;
 }

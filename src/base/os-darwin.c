@@ -56,15 +56,11 @@ int os_reflink(int src, int dst)
     return -1;
 }
 
-ssize_t os_copy_range(int src, off_t src_off, int dst, off_t dst_off, size_t n)
+void os_start_writing(int fd, off_t off, off_t n)
 {
-    (void)src;
-    (void)src_off;
-    (void)dst;
-    (void)dst_off;
+    (void)fd;
+    (void)off;
     (void)n;
-    errno = ENOSYS;
-    return -1;
 }
 
 int os_rename_exclusive(int from_dir, const char *from, int to_dir, const char *to)

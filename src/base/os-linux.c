@@ -53,9 +53,9 @@ int os_reflink(int src, int dst)
     return ioctl(dst, FICLONE, src);
 }
 
-ssize_t os_copy_range(int src, off_t src_off, int dst, off_t dst_off, size_t n)
+void os_start_writing(int fd, off_t off, off_t n)
 {
-    return copy_file_range(src, &src_off, dst, &dst_off, n, 0);
+    sync_file_range(fd, off, n, SYNC_FILE_RANGE_WRITE);
 }
 
 int os_rename_exclusive(int from_dir, const char *from, int to_dir, const char *to)

@@ -24,15 +24,16 @@ void os_die_with_parent(pid_t parent);
 // Makes `dst` share the blocks of `src`; -1 with errno where the file system cannot.
 int os_reflink(int src, int dst);
 
-// Copies up to n bytes inside the kernel, as copy_file_range(2); -1 with errno.
-ssize_t os_copy_range(int src, off_t src_off, int dst, off_t dst_off, size_t n);
+// Lets the kernel begin to write a range to the disk, so that a later fsync(2) has little to wait
+// for.
+void os_start_writing(int fd, off_t off, off_t n);
 
 // Renames, failing with EEXIST where `to` exists. Paths are relative to the directories.
 int os_rename_exclusive(int from_dir, const char *from, int to_dir, const char *to);
 
 // When a file's content changed last.
-// When the file was made, in ns: with its inode number this tells it from every other file, although
-// numbers are used again. 0 where the file system does not say.
+// When the file was made, in ns: with its inode number this tells it from every other file,
+// although numbers are used again. 0 where the file system does not say.
 int64_t os_created(int fd);
 
 struct timespec os_modified(const struct stat *st);

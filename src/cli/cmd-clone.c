@@ -9,7 +9,7 @@
 
 struct clone_args {
     const char *target;
-    bool fresh;
+    bool fresh, sync;
 };
 
 static const struct opt opts[] = {
@@ -17,6 +17,8 @@ static const struct opt opts[] = {
      "the copy (or the second plain argument)", NULL, 0},
     {"fresh-identity", OPT_FLAG, offsetof(struct clone_args, fresh), NULL,
      "new MAC addresses and a new machine identity", NULL, 0},
+    {"sync", OPT_FLAG, offsetof(struct clone_args, sync), NULL,
+     "return when the copy would survive a power cut; else it is as durable as cp's", NULL, 0},
     {0},
 };
 
@@ -34,15 +36,15 @@ static int fresh_identity(struct new_vm *draft, struct vm_config *c, struct err 
     return part_new_identity(draft->fd, e);
 }
 
-static int fill_and_publish(const struct vm *source, struct new_vm *draft, bool fresh,
-                            struct vm_config *c, struct err *e)
+static int fill_and_publish(const struct vm *source, struct new_vm *draft,
+                            const struct clone_args *args, struct vm_config *c, struct err *e)
 {
     struct progress p = {.what = "copying"};
     int result = parts_copy(source->fd, draft->fd, progress_show, &p, e);
     progress_end(&p);
-    if (result < 0 || (fresh && fresh_identity(draft, c, e) < 0))
+    if (result < 0 || (args->fresh && fresh_identity(draft, c, e) < 0))
         return -1;
-    return new_vm_publish(draft, c, e);
+    return new_vm_publish(draft, c, args->sync, e);
 }
 
 static void print_cloned(const json_t *doc)
@@ -50,15 +52,15 @@ static void print_cloned(const json_t *doc)
     printf("created %s\n", json_string_value(json_object_get(doc, "vmID")));
 }
 
-static int clone_to(struct cli *cli, const struct vm *source, const char *target, bool fresh,
-                    struct err *e)
+static int clone_to(struct cli *cli, const struct vm *source, const char *target,
+                    const struct clone_args *args, struct err *e)
 {
     struct new_vm draft;
     struct vm_config c;
     if (new_vm_begin(&cli->store, target, &draft, e) < 0)
         return -1;
     config_copy(&source->config, target, &c);
-    int result = fill_and_publish(source, &draft, fresh, &c, e);
+    int result = fill_and_publish(source, &draft, args, &c, e);
     if (result == 0)
         cli_print(cli, config_to_json(&c), print_cloned);
     new_vm_abandon(&draft);
@@ -86,7 +88,7 @@ static int run_clone(struct cli *cli, void *args_, struct err *e)
     if (!target || vm_open(&cli->store, cli->id, LOCK_SHARED, &source, e) < 0)
         return -1;
     interrupt_catch();
-    int result = clone_to(cli, &source, target, args->fresh, e);
+    int result = clone_to(cli, &source, target, args, e);
     vm_close(&source);
     return result < 0 ? err_wrap(e, "cannot clone VM '%s' to '%s'", cli->id, target) : 0;
 }

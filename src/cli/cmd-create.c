@@ -205,7 +205,7 @@ static int create(struct creation *c, struct err *e)
         return -1;
     if (fill(c, e) < 0)
         return -1;
-    return new_vm_publish(&c->draft, &c->config, e);
+    return new_vm_publish(&c->draft, &c->config, true, e);
 }
 
 static void print_created(const json_t *doc)

@@ -101,16 +101,17 @@ static int sync_files(int dirfd, struct err *e)
     return dir_sync(dirfd, e);
 }
 
-int new_vm_publish(struct new_vm *draft, const struct vm_config *c, struct err *e)
+int new_vm_publish(struct new_vm *draft, const struct vm_config *c, bool sync, struct err *e)
 {
     int bundle = draft->store->fd;
-    if (config_write(draft->fd, c, e) < 0 || sync_files(draft->fd, e) < 0 || interrupt_check(e) < 0)
+    if (config_write(draft->fd, c, sync, e) < 0 || (sync && sync_files(draft->fd, e) < 0) ||
+        interrupt_check(e) < 0)
         return -1;
     if (os_rename_exclusive(bundle, draft->name, bundle, draft->id) < 0)
         return errno == EEXIST ? exists(draft, e) : err_sys(e, "cannot name VM '%s'", draft->id);
     free(draft->name);
     draft->name = NULL; // no longer ours to remove
-    return dir_sync(bundle, e);
+    return sync ? dir_sync(bundle, e) : 0;
 }
 
 void new_vm_abandon(struct new_vm *draft)

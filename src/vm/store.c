@@ -228,7 +228,7 @@ bool vm_has_file(const struct vm *vm, const char *name)
     return fstatat(vm->fd, name, &st, 0) == 0;
 }
 
-int config_write(int dirfd, const struct vm_config *c, struct err *e)
+int config_write(int dirfd, const struct vm_config *c, bool sync, struct err *e)
 {
     json_t *doc = config_to_file(c);
     AUTO_FREE char *text = json_dumps(doc, JSON_INDENT(2));
@@ -236,10 +236,10 @@ int config_write(int dirfd, const struct vm_config *c, struct err *e)
     if (!text)
         return err_set(e, ERR_FAILED, "cannot write %s", VM_CONFIG);
     AUTO_FREE char *lines = xasprintf("%s\n", text);
-    return file_write_atomic(dirfd, VM_CONFIG, lines, strlen(lines), true, e);
+    return file_write_atomic(dirfd, VM_CONFIG, lines, strlen(lines), sync, e);
 }
 
 int vm_write_config(struct vm *vm, struct err *e)
 {
-    return config_write(vm->fd, &vm->config, e) < 0 ? err_wrap(e, "VM '%s'", vm->id) : 0;
+    return config_write(vm->fd, &vm->config, true, e) < 0 ? err_wrap(e, "VM '%s'", vm->id) : 0;
 }

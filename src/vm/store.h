@@ -60,7 +60,8 @@ int vm_open_unread(const struct store *s, const char *id, enum lock_kind lock, s
 void vm_close(struct vm *vm); // a vm that is closed or all zeros is left alone
 bool vm_has_file(const struct vm *vm, const char *name); // anything of that name in its directory
 int vm_write_config(struct vm *vm, struct err *e);       // atomic, durable
-int config_write(int dirfd, const struct vm_config *c, struct err *e); // the same, into a directory
+// The same, into a directory.
+int config_write(int dirfd, const struct vm_config *c, bool sync, struct err *e);
 
 // A new VM is filled in a hidden directory and appears whole, or not at all.
 //   new_vm_begin → fill draft->fd → new_vm_publish; new_vm_abandon removes what was made (safe, and
@@ -73,7 +74,9 @@ struct new_vm {
     int lock_fd;
 };
 int new_vm_begin(const struct store *s, const char *id, struct new_vm *draft, struct err *e);
-int new_vm_publish(struct new_vm *draft, const struct vm_config *c, struct err *e); // ERR_EXISTS
+// `sync`: a VM that was published survives a power cut. ERR_EXISTS where the id was taken
+// meanwhile.
+int new_vm_publish(struct new_vm *draft, const struct vm_config *c, bool sync, struct err *e);
 void new_vm_abandon(struct new_vm *draft);
 
 // Removes hidden directories that no process holds.

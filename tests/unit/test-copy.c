@@ -37,14 +37,14 @@ static uint64_t copy(const struct tempdir *t, int src, uint64_t size)
     AUTO_CLOSE int third = new_file(t, "third");
     AUTO_FREE char *a = xcalloc(1, size + 1);
     AUTO_FREE char *b = xcalloc(1, size + 1);
-    assert_int_equal(file_copy_nonzero(src, dst, size, &digest, &e), 0);
+    assert_int_equal(file_copy_nonzero(src, dst, size, false, &digest, &e), 0);
     fstat(dst, &st);
     assert_int_equal(st.st_size, size);
     assert_true(pread(src, a, size, 0) >= 0);
     assert_int_equal(pread(dst, b, size, 0), size);
     assert_memory_equal(a, b, size);
     // What was written tells the same when it is read back.
-    assert_int_equal(file_copy_nonzero(dst, third, size, &again, &e), 0);
+    assert_int_equal(file_copy_nonzero(dst, third, size, false, &again, &e), 0);
     assert_true(again == digest);
     return digest;
 }
@@ -73,7 +73,7 @@ static void zeros_are_not_written(void **state)
     AUTO_CLOSE int dst = new_file(t, "dst");
     assert_int_equal(pwrite(src, zeros, SIZE, 0), SIZE);
     put(src, "word", 3 * PAGE + 1);
-    assert_int_equal(file_copy_nonzero(src, dst, SIZE, &digest, &e), 0);
+    assert_int_equal(file_copy_nonzero(src, dst, SIZE, false, &digest, &e), 0);
     fstat(dst, &st);
     assert_true(st.st_size == SIZE && st.st_blocks * 512 <= 64 << 10);
 }
@@ -149,7 +149,7 @@ static void what_cannot_be_written_is_said(void **state)
     uint64_t digest;
     AUTO_CLOSE int src = new_memory(t, "src");
     AUTO_CLOSE int dst = openat(t->fd, "src", O_RDONLY | O_CLOEXEC);
-    assert_int_equal(file_copy_nonzero(src, dst, SIZE, &digest, &e), -1);
+    assert_int_equal(file_copy_nonzero(src, dst, SIZE, false, &digest, &e), -1);
     assert_int_equal(e.code, ERR_FAILED);
 }
 

@@ -202,7 +202,7 @@ static void a_vm_appears_whole(void **state)
     assert_null(ids[0]);
     store_list_free(ids);
     config_init(&c, "a");
-    assert_int_equal(new_vm_publish(&draft, &c, &e), 0);
+    assert_int_equal(new_vm_publish(&draft, &c, true, &e), 0);
     new_vm_abandon(&draft);
     config_free(&c);
     assert_int_equal(vm_open(&f->store, "a", LOCK_EXCLUSIVE, &vm, &e), 0);
@@ -221,8 +221,8 @@ static void of_two_makers_one_wins(void **state)
     assert_int_equal(new_vm_begin(&f->store, "a", &first, &e), 0);
     assert_int_equal(new_vm_begin(&f->store, "a", &second, &e), 0);
     config_init(&c, "a");
-    assert_int_equal(new_vm_publish(&second, &c, &e), 0);
-    assert_int_equal(new_vm_publish(&first, &c, &e), -1);
+    assert_int_equal(new_vm_publish(&second, &c, true, &e), 0);
+    assert_int_equal(new_vm_publish(&first, &c, true, &e), -1);
     assert_int_equal(e.code, ERR_EXISTS);
     new_vm_abandon(&first);
     new_vm_abandon(&first);

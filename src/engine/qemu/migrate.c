@@ -96,15 +96,11 @@ static int copy_ram_out(void *arg, struct err *e)
     AUTO_CLOSE int ram = openat(s->dir_fd, RAM_FILE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (ram < 0)
         return err_sys(e, "cannot create %s", RAM_FILE);
-    if (file_copy_nonzero(s->en->ram_fd, ram, s->en->ram_size, &s->ram_digest, e) < 0)
+    if (file_copy_nonzero(s->en->ram_fd, ram, s->en->ram_size, s->sync, &s->ram_digest, e) < 0)
         return err_wrap(e, "%s", RAM_FILE);
     if (digest_file(s->dir_fd, DEVICE_STATE, &s->state_digest, e) < 0)
         return -1;
-    if (!s->sync)
-        return 0;
-    if (fsync(ram) < 0)
-        return err_sys(e, "cannot sync %s", RAM_FILE);
-    return sync_file(s->dir_fd, DEVICE_STATE, e);
+    return s->sync ? sync_file(s->dir_fd, DEVICE_STATE, e) : 0;
 }
 
 static void on_ram_out(void *arg, int result, struct err *e)
@@ -201,7 +197,7 @@ static int copy_ram_in(void *arg, struct err *e)
     if ((uint64_t)st.st_size != en->ram_size)
         return err_set(e, ERR_FAILED, "the saved state's %s is damaged: its size is wrong",
                        RAM_FILE);
-    if (file_copy_nonzero(ram, en->ram_fd, en->ram_size, &digest, e) < 0)
+    if (file_copy_nonzero(ram, en->ram_fd, en->ram_size, false, &digest, e) < 0)
         return err_wrap(e, "the saved state's %s", RAM_FILE);
     if (digest != saved_digest(en, "ramDigest"))
         return err_set(e, ERR_FAILED, "the saved state's %s is damaged", RAM_FILE);
