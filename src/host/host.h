@@ -62,10 +62,12 @@ struct host {
 
     struct host_nic nics[ENGINE_NICS_MAX];
     int nic_count;
-    bool resumed;        // started from a saved state
-    bool agent_expected; // the saved guest had an agent
-    int macs_pending;    // NICs that do not have their MAC yet
-    json_t *manifest;    // of the state being restored
+    bool resumed;               // started from a saved state
+    bool agent_expected;        // the saved guest had an agent
+    int macs_pending;           // NICs that do not have their MAC yet
+    struct host_nic *replugged; // the one that the engine replaces now
+    bool replug_failed;
+    json_t *manifest; // of the state being restored
 
     struct save_job *save;
     struct request *waiting[16]; // who ordered the end, answered when it is true
@@ -75,9 +77,9 @@ struct host {
 
 // host.c: the life of the process.
 void host_enter(struct host *h, enum state to, const char *reason);
-bool host_input(struct host *h, enum input in, const char *reason);   // false: no such transition
-int host_order(struct host *h, enum input in, struct err *e);         // the same for an order
-void host_end(struct host *h, const char *ended); // the engine shall go
+bool host_input(struct host *h, enum input in, const char *reason); // false: no such transition
+int host_order(struct host *h, enum input in, struct err *e);       // the same for an order
+void host_end(struct host *h, const char *ended);                   // the engine shall go
 void host_note(struct host *h, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 void host_halt(struct host *h, const char *why);

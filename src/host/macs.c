@@ -2,8 +2,10 @@
 // configuration asks for others. The socket stays unconnected until they are right, so that no
 // frame with another VM's address reaches the network. The agent changes them in place; without an
 // agent a NIC is unplugged and plugged.
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "host/host.h"
 
@@ -18,6 +20,8 @@ static void settled(struct host *h)
 {
     if (--h->macs_pending > 0)
         return;
+    if (h->replug_failed) // the note that said so is no longer true
+        free(TAKE_PTR(h->note));
     if (h->nic)
         nic_hold(h->nic, false);
     host_sync_link(h); // a NIC that was plugged anew has its cable in
@@ -39,25 +43,38 @@ static struct host_nic *first_wrong(struct host *h)
 
 static void replug_next(struct host *h);
 
+// The NIC stays unconnected: better silent than under a wrong address. An agent that comes yet may
+// still help.
+static void replug_failed(struct host *h, const struct host_nic *n, const struct err *why)
+{
+    h->replug_failed = true;
+    host_note(h, "nic%d keeps a wrong MAC and stays unconnected: %s", index_of(h, n), why->msg);
+    if (agent_is_ready(h->agent))
+        macs_apply(h);
+}
+
 static void on_replugged(void *arg, const struct err *why)
 {
     struct host *h = arg;
-    struct host_nic *n = first_wrong(h);
-    if (why) { // the NIC stays unconnected: better silent than under a wrong address
-        log_line("nic%d: %s", index_of(h, n), why->msg);
-        host_note(h, "nic%d keeps a wrong MAC and stays unconnected: %s", index_of(h, n), why->msg);
-        return;
+    struct host_nic *n = TAKE_PTR(h->replugged);
+    if (is_right(n)) { // the guest rebooted meanwhile
+        host_sync_link(h);
+    } else if (why) {
+        replug_failed(h, n, why);
+    } else {
+        n->actual = n->mac;
+        settled(h);
+        replug_next(h);
     }
-    n->actual = n->mac;
-    settled(h);
-    replug_next(h);
 }
 
 static void replug_next(struct host *h)
 {
     struct host_nic *n = first_wrong(h);
-    if (n && h->engine)
-        h->ops->nic_replug(h->engine, index_of(h, n), &n->mac, on_replugged, h);
+    if (!n || h->replugged || h->replug_failed)
+        return;
+    h->replugged = n;
+    h->ops->nic_replug(h->engine, index_of(h, n), &n->mac, on_replugged, h);
 }
 
 static void on_set(void *arg, const struct err *why)
@@ -83,6 +100,10 @@ static void on_agent_late(evutil_socket_t fd, short what, void *arg)
     struct host *h = arg;
     if (h->macs_pending == 0 || agent_is_ready(h->agent))
         return;
+    if (h->state != ST_RUNNING) { // a guest that stands still lets no NIC go
+        event_add(h->agent_late, &(struct timeval){.tv_sec = 1});
+        return;
+    }
     log_line("nic: no agent answers; replacing NICs instead");
     replug_next(h);
 }
@@ -113,6 +134,6 @@ void macs_reset(struct host *h)
 void macs_apply(struct host *h)
 {
     const struct host_nic *n = first_wrong(h);
-    if (n)
+    if (n && !h->replugged) // or it would lose what the agent set up on it
         agent_set_mac(h->agent, &n->actual, &n->mac, on_set, h);
 }
