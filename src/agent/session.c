@@ -161,11 +161,27 @@ static int do_set_mac(const struct wire_frame *f, char why[static WHY_MAX])
     return 0;
 }
 
+// A guest that was saved has slept without noticing: its clock stands where it stood.
+static int do_set_clock(const struct wire_frame *f, char why[static WHY_MAX])
+{
+    char text[40];
+    long long seconds;
+    long nanoseconds;
+
+    if (wire_get(f, "time", text, sizeof text) < 0 ||
+        sscanf(text, "%lld.%9ld", &seconds, &nanoseconds) != 2 || seconds < 0 || nanoseconds < 0)
+        return fail(why, "time: not seconds.nanoseconds");
+    if (clock_settime(CLOCK_REALTIME, &(struct timespec){seconds, nanoseconds}) != 0)
+        return fail(why, "cannot set the clock: %s", strerror(errno));
+    return 0;
+}
+
 static const struct request {
     enum wire_type type;
     int (*perform)(const struct wire_frame *f, char why[static WHY_MAX]);
 } requests[] = {
     {WIRE_SET_MAC, do_set_mac},
+    {WIRE_SET_CLOCK, do_set_clock},
 };
 
 static int perform(const struct wire_frame *f, char why[static WHY_MAX])
@@ -208,6 +224,9 @@ static void dispatch(struct session *s, const struct wire_frame *f)
         return;
     wire_get(f, "id", id, sizeof id);
     rc = perform(f, why);
+    // What a request changed is known before it counts as done.
+    if (rc == 0 && session_nics_changed(s) != 0)
+        fprintf(stderr, "tailmac-agent: changed NICs are told later\n");
     send_answer(s, id, rc == 0 ? NULL : why);
 }
 

@@ -7,8 +7,9 @@
 #include <string.h>
 
 static const char *const type_names[] = {
-    [WIRE_HELLO] = "hello",     [WIRE_READY] = "ready", [WIRE_INFO] = "info",
-    [WIRE_SET_MAC] = "set-mac", [WIRE_OK] = "ok",       [WIRE_ERROR] = "error",
+    [WIRE_HELLO] = "hello",         [WIRE_READY] = "ready", [WIRE_INFO] = "info",
+    [WIRE_SET_MAC] = "set-mac",     [WIRE_OK] = "ok",       [WIRE_ERROR] = "error",
+    [WIRE_SET_CLOCK] = "set-clock",
 };
 static_assert(sizeof type_names / sizeof *type_names == WIRE_TYPE_END, "name every type");
 

@@ -38,12 +38,13 @@
 
 // Numbers are for ever: append only, stay below 256, leave out 10, a newline (see above).
 enum wire_type {
-    WIRE_HELLO = 1,   // host → guest: opens a session; no keys needed
-    WIRE_READY = 2,   // guest → host: version= agent= hostname= uptime= nic=…
-    WIRE_INFO = 3,    // guest → host: like READY, whenever a NIC, address or link changes
-    WIRE_SET_MAC = 4, // host → guest: id= from=MAC to=MAC
-    WIRE_OK = 5,      // guest → host: id= of the request
-    WIRE_ERROR = 6,   // guest → host: id= of the request, message=
+    WIRE_HELLO = 1,     // host → guest: opens a session; no keys needed
+    WIRE_READY = 2,     // guest → host: version= agent= hostname= uptime= nic=…
+    WIRE_INFO = 3,      // guest → host: like READY, whenever a NIC, address or link changes
+    WIRE_SET_MAC = 4,   // host → guest: id= from=MAC to=MAC
+    WIRE_OK = 5,        // guest → host: id= of the request
+    WIRE_ERROR = 6,     // guest → host: id= of the request, message=
+    WIRE_SET_CLOCK = 7, // host → guest: id= time=seconds.nanoseconds since 1970, UTC
     WIRE_TYPE_END
 };
 

@@ -256,14 +256,33 @@ static void on_late(evutil_socket_t fd, short what, void *arg)
     request_end(arg, &e);
 }
 
-void agent_set_mac(struct agent *a, const struct mac *from, const struct mac *to, agent_done *done,
-                   void *arg)
+static struct request *request_new(struct agent *a, agent_done *done, void *arg)
 {
     struct request *rq = xcalloc(1, sizeof *rq);
     *rq = (struct request){.agent = a, .id = ++a->next_id, .done = done, .arg = arg};
     rq->timer = evtimer_new(a->base, on_late, rq);
     event_add(rq->timer, &(struct timeval){.tv_sec = REQUEST_SECONDS});
     LIST_INSERT_HEAD(&a->requests, rq, link);
+    return rq;
+}
+
+void agent_set_clock(struct agent *a, agent_done *done, void *arg)
+{
+    const struct request *rq = request_new(a, done, arg);
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    unsigned char buf[256];
+    struct wire_writer w;
+    wire_begin(&w, buf, sizeof buf, WIRE_SET_CLOCK, a->nonce);
+    wire_put(&w, "id", "%u", rq->id);
+    wire_put(&w, "time", "%lld.%09ld", (long long)now.tv_sec, now.tv_nsec);
+    send_frame(a, &w);
+}
+
+void agent_set_mac(struct agent *a, const struct mac *from, const struct mac *to, agent_done *done,
+                   void *arg)
+{
+    const struct request *rq = request_new(a, done, arg);
     char from_text[MAC_TEXT];
     char to_text[MAC_TEXT];
     mac_format(from, from_text);

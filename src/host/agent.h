@@ -30,6 +30,8 @@ bool agent_is_ready(const struct agent *a);
 // Asks the guest to give the NIC with address `from` the address `to`. `done` is called once, with
 // ERR_TIMEOUT when the agent does not answer.
 typedef void agent_done(void *arg, const struct err *why);
+void agent_set_clock(struct agent *a, agent_done *done,
+                     void *arg); // to this host's, in the same way
 void agent_set_mac(struct agent *a, const struct mac *from, const struct mac *to, agent_done *done,
                    void *arg);
 

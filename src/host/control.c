@@ -8,7 +8,8 @@
 
 bool host_ready(const struct host *h)
 {
-    return h->state == ST_RUNNING && h->macs_pending == 0 && h->agent && agent_is_ready(h->agent);
+    return h->state == ST_RUNNING && h->macs_pending == 0 && h->clock_right && h->agent &&
+           agent_is_ready(h->agent);
 }
 
 static json_t *nic_document(const struct host *h, int i)

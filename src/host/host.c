@@ -142,12 +142,25 @@ static void tell_agent(struct host *h)
     server_event(h->control, event);
 }
 
+// A guest without a right clock is of use, too: it is said in the log.
+static void on_clock_set(void *arg, const struct err *why)
+{
+    struct host *h = arg;
+    if (why)
+        log_line("agent: %s", why->msg);
+    if (!agent_is_ready(h->agent))
+        return;
+    log_line("agent: ready");
+    h->clock_right = true;
+    tell_agent(h);
+}
+
 static void on_agent_ready(void *arg)
 {
     struct host *h = arg;
-    log_line("agent: ready");
+    h->clock_right = false;
+    agent_set_clock(h->agent, on_clock_set, h);
     macs_apply(h);
-    tell_agent(h);
 }
 
 static void on_agent_changed(void *arg)

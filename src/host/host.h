@@ -63,6 +63,7 @@ struct host {
     struct host_nic nics[ENGINE_NICS_MAX];
     int nic_count;
     bool resumed;               // started from a saved state
+    bool clock_right;           // the agent has set it since the guest runs
     bool agent_expected;        // the saved guest had an agent
     int macs_pending;           // NICs that do not have their MAC yet
     struct host_nic *replugged; // the one that the engine replaces now

@@ -121,9 +121,11 @@ int saved_publish(int vm_fd, int dir_fd, json_t *manifest, bool sync, struct err
         return -1;
     if (renameat(vm_fd, DRAFT, vm_fd, VM_SAVED) < 0)
         return err_sys(e, "cannot put the saved state in its place");
-    if (sync && dir_sync(vm_fd, e) < 0)
-        return -1;
-    return 0;
+    if (!sync || dir_sync(vm_fd, e) == 0)
+        return 0;
+    // The guest goes on: a state of its past must not be found, nor be in the way of the next.
+    renameat(vm_fd, VM_SAVED, vm_fd, DRAFT);
+    return -1;
 }
 
 int saved_retire(int vm_fd, struct err *e)
