@@ -222,7 +222,7 @@ def test_an_engine_killed_during_a_stop_makes_it_fail(tm, vm):
     stop = tm.spawn("stop", "--id", vm.id)
     eventually(lambda: "state: saving" in vm.host_log, what="a save under way")
     os.kill(engine, signal.SIGKILL)
-    assert stop.wait(BOOT) == 1
+    assert stop.wait(BOOT) == 1, stop.out + stop.err
     assert len(stop.err.splitlines()) == 1 and stop.err.startswith("tailmac: ")
     assert vm.at_rest() == "failed"
     assert vm.status()["saved"] is False

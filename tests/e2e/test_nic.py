@@ -121,7 +121,7 @@ def test_a_server_that_restarts_at_once_and_knows_nothing(vm, server, count):
     for _ in range(count(3, 100)):
         server.restart()
         server.forget()
-        vm.sh("until ping -c 1 -W 1 192.168.77.1; do :; done")  # it must hear of the guest first
+        vm.sh("until ping -q -c 1 -W 1 192.168.77.1 >/dev/null; do :; done")  # it must hear of the guest first
         flows(server)
 
 

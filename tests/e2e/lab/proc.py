@@ -1,4 +1,5 @@
 """A long-running child whose lines are awaited: Host in the foreground, `run --tail`, `logs -f`."""
+import contextlib
 import os
 import re
 import select
@@ -112,14 +113,17 @@ class Proc:
         rest = time.monotonic() + 1  # a grandchild may hold the pipe open
         while self.open and self.pump(rest):
             pass
-        return self.child.wait()
+        self.close()
+        return self.child.returncode
 
     def close(self):
+        self.open.clear()
         if self.child.poll() is None:
             self.child.kill()
         self.child.wait()
         for stream in (self.child.stdin, *self.text):
-            stream.close()
+            with contextlib.suppress(BrokenPipeError):  # what it never read
+                stream.close()
         if self.end is not None:
             os.close(self.end)
             self.end = None
