@@ -66,5 +66,7 @@ extern const struct command *const commands[]; // commands.c; ends with NULL
 
 // Prints a document: pretty JSON with --format json, else calls `table`. Takes the reference.
 void cli_print(const struct cli *cli, json_t *doc, void (*table)(const json_t *doc));
+// With -v, a line on standard error.
+void cli_say(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 // A table for cli_print(): a line for each key of an object.
 void print_object(const json_t *doc);

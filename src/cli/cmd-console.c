@@ -12,7 +12,10 @@
 #include "cli/cli.h"
 #include "proto/unix.h"
 
-enum { DETACH_KEY = 0x1d }; // ^]
+enum {
+    DETACH_KEY = 0x1d, // ^]
+    QUIET_MS = 1000,   // no output for so long after the end of a piped input: it was answered
+};
 
 struct terminal {
     bool raw;
@@ -66,15 +69,20 @@ static int show(int fd, struct err *e)
 
 static int relay(int fd, const struct terminal *t, struct err *e)
 {
+    bool input_ended = false;
     for (;;) {
-        struct pollfd p[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
-        if (poll(p, 2, -1) < 0 && errno != EINTR)
+        struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
+        int n = poll(p, input_ended ? 1 : 2, input_ended ? QUIET_MS : -1);
+        if (n < 0 && errno != EINTR)
             return err_sys(e, "cannot wait for the console");
-        int end = 0;
-        if (p[1].revents)
-            end = show(fd, e);
-        if (!end && p[0].revents)
-            end = send_keys(fd, t, e);
+        if (n == 0)
+            return 0;
+        int end = n > 0 && p[0].revents ? show(fd, e) : 0;
+        if (end == 0 && n > 0 && !input_ended && p[1].revents) {
+            int keys = send_keys(fd, t, e);
+            input_ended = keys == 1 && !t->raw;
+            end = input_ended ? 0 : keys;
+        }
         if (end)
             return end < 0 ? -1 : 0;
     }

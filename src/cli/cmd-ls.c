@@ -50,6 +50,15 @@ static void print_table(const json_t *list)
     }
 }
 
+static void print_ids(const json_t *list)
+{
+    size_t i;
+    json_t *id;
+    json_array_foreach(list, i, id) {
+        puts(json_string_value(id));
+    }
+}
+
 static int list(struct cli *cli, bool quiet, bool running_only, struct err *e)
 {
     char **ids = store_list(&cli->store, e);
@@ -57,26 +66,14 @@ static int list(struct cli *cli, bool quiet, bool running_only, struct err *e)
         return -1;
     json_t *doc = json_array();
     for (char **id = ids; *id; id++) {
-        if (quiet && !running_only) { // names alone: no Host need be asked
-            json_array_append_new(doc, json_pack("{s:s}", "id", *id));
-            continue;
-        }
-        json_t *status = live_status(&cli->store, *id);
+        // Names alone: no Host need be asked.
+        json_t *status = quiet && !running_only ? NULL : live_status(&cli->store, *id);
         if (!running_only || live_is_running(status))
-            json_array_append(doc, status);
+            json_array_append_new(doc, quiet ? json_string(*id) : json_incref(status));
         json_decref(status);
     }
     store_list_free(ids);
-    size_t i;
-    json_t *vm;
-    if (quiet) {
-        json_array_foreach(doc, i, vm) {
-            puts(text_of(vm, "id"));
-        }
-    } else {
-        cli_print(cli, json_incref(doc), print_table);
-    }
-    json_decref(doc);
+    cli_print(cli, doc, quiet ? print_ids : print_table);
     return 0;
 }
 

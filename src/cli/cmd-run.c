@@ -95,17 +95,18 @@ static pid_t start_host(const struct cli *cli, const struct run_args *a, int log
     fcntl(ours, F_SETFD, FD_CLOEXEC);
     fcntl(theirs, F_SETFD, FD_CLOEXEC);
     struct argv argv = {0};
-    pid_t pid = -1;
-    if (host_argv(cli, a, theirs, &argv, e) == 0)
-        pid = spawn(&(struct spawn){.argv = argv.v,
-                                    .in = -1,
-                                    .out = log,
-                                    .err = log,
-                                    .keep = &theirs,
-                                    .keep_count = 1,
-                                    .cwd_fd = -1,
-                                    .new_session = true},
-                    e);
+    if (host_argv(cli, a, theirs, &argv, e) < 0)
+        return -1;
+    cli_say(cli, "starting %s for VM '%s'", argv.v[0], cli->id);
+    pid_t pid = spawn(&(struct spawn){.argv = argv.v,
+                                      .in = -1,
+                                      .out = log,
+                                      .err = log,
+                                      .keep = &theirs,
+                                      .keep_count = 1,
+                                      .cwd_fd = -1,
+                                      .new_session = true},
+                      e);
     argv_free(&argv);
     *notify = pid < 0 ? -1 : TAKE_FD(ours);
     return pid;
@@ -195,8 +196,7 @@ static int run_run(struct cli *cli, void *args_, struct err *e)
 {
     const struct run_args *args = args_;
     interrupt_catch();
-    int64_t timeout = args->timeout < 0 ? DEFAULT_MS : args->timeout;
-    int64_t deadline = clock_ms() + timeout;
+    int64_t deadline = clock_ms() + (args->timeout < 0 ? DEFAULT_MS : args->timeout);
     struct follow *log = args->tail ? follow_open(&cli->store, cli->id, VM_HOST_LOG, 0, e) : NULL;
     if (args->tail && !log)
         return -1;
@@ -204,9 +204,8 @@ static int run_run(struct cli *cli, void *args_, struct err *e)
         follow_close(log);
         return -1;
     }
-    int64_t left = deadline - clock_ms();
-    json_t *status = live_wait(&cli->store, cli->id, args->wait ? args->wait : "running",
-                               left < 0 ? 0 : left, e);
+    json_t *status =
+        live_wait(&cli->store, cli->id, args->wait ? args->wait : "running", deadline, e);
     if (!status) {
         follow_close(log);
         return -1;

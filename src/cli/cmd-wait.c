@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/live.h"
 
@@ -30,8 +31,9 @@ static void print_summary(const json_t *doc)
 static int run_wait(struct cli *cli, void *args_, struct err *e)
 {
     const struct wait_args *args = args_;
-    json_t *status = live_wait(&cli->store, cli->id, args->what ? args->what : "ready",
-                               args->timeout < 0 ? DEFAULT_MS : args->timeout, e);
+    int64_t deadline = clock_ms() + (args->timeout < 0 ? DEFAULT_MS : args->timeout);
+    json_t *status =
+        live_wait(&cli->store, cli->id, args->what ? args->what : "ready", deadline, e);
     if (!status)
         return -1;
     cli_print(cli, status, print_summary);

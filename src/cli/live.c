@@ -220,21 +220,19 @@ static json_t *watch(struct client_conn *c, const char *what, int64_t deadline, 
 }
 
 // A boot that hangs is told by the last thing the guest said.
-static void explain_timeout(const struct store *s, const char *id, const char *what,
-                            int64_t timeout_ms, struct err *e)
+static void explain_timeout(const struct store *s, const char *id, const char *what, struct err *e)
 {
     json_t *status = live_status(s, id);
     const char *last = text_of(status, "console_last");
-    err_set(e, ERR_TIMEOUT, "VM '%s' was not %s within %lld ms; its console %s%s%s", id,
-            strcmp(what, "ip") == 0 ? "given an address" : what, (long long)timeout_ms,
-            *last ? "last said \"" : "said nothing", last, *last ? "\"" : "");
+    const char *wanted = strcmp(what, "ip") == 0 ? "given an address" : what;
+    err_set(e, ERR_TIMEOUT, "VM '%s' was not %s in time%s%s%s", id, wanted,
+            *last ? "; its console last said \"" : "", last, *last ? "\"" : "");
     json_decref(status);
 }
 
-json_t *live_wait(const struct store *s, const char *id, const char *what, int64_t timeout_ms,
+json_t *live_wait(const struct store *s, const char *id, const char *what, int64_t deadline,
                   struct err *e)
 {
-    int64_t deadline = timeout_ms < 0 ? -1 : clock_ms() + timeout_ms;
     struct client_conn *c = live_connect(s, id, e);
     if (!c && e->code == ERR_NOT_RUNNING && strcmp(what, "stopped") == 0)
         return live_status(s, id);
@@ -246,6 +244,6 @@ json_t *live_wait(const struct store *s, const char *id, const char *what, int64
     if (!status && gone)
         return ended_instead(s, id, what, deadline, e);
     if (!status && e->code == ERR_TIMEOUT)
-        explain_timeout(s, id, what, timeout_ms, e);
+        explain_timeout(s, id, what, e);
     return status;
 }

@@ -22,9 +22,10 @@ struct client_conn *live_connect(const struct store *s, const char *id, struct e
 json_t *live_call(const struct store *s, const char *id, const char *verb, json_t *args,
                   int64_t timeout_ms, struct err *e);
 
-// Waits until the VM is "running", "ready", has an "ip", or is "stopped"; the status then. A VM
-// that ends, fails or panics while something else is awaited is ERR_FAILED with the reason.
-json_t *live_wait(const struct store *s, const char *id, const char *what, int64_t timeout_ms,
+// Waits until clock_ms() is `deadline` (< 0: for ever) for the VM to be "running", "ready", has an
+// "ip", or is "stopped"; the status then. A VM that ends, fails or panics while something else is
+// awaited is ERR_FAILED with the reason.
+json_t *live_wait(const struct store *s, const char *id, const char *what, int64_t deadline,
                   struct err *e);
 
 // "running", "stopped (saved)", "panicked: …": for people. The caller frees.

@@ -30,6 +30,7 @@ static int with_store(struct cli *cli, const struct command *cmd, void *args, st
         return cmd->run(cli, args, e);
     if (store_open(&cli->store, cli->home, e) < 0)
         return -1;
+    cli_say(cli, "bundle %s, run-time files in %s", cli->store.path, cli->store.runtime);
     store_sweep(&cli->store);
     int result = cmd->run(cli, args, e);
     store_close(&cli->store);

@@ -1,4 +1,5 @@
 // Results: as a table for people or as JSON for programs.
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +15,18 @@ void cli_print(const struct cli *cli, json_t *doc, void (*table)(const json_t *d
         table(doc);
     }
     json_decref(doc);
+}
+
+void cli_say(const struct cli *cli, const char *fmt, ...)
+{
+    if (!cli->verbose)
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    fputs("tailmac: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    va_end(ap);
 }
 
 void print_object(const json_t *doc)

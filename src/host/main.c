@@ -28,7 +28,8 @@ static int parse(int argc, const char **argv, struct arguments *a)
 {
     enum { ONE = POPT_ARGFLAG_ONEDASH };
     const struct poptOption table[] = {
-        {"home", 0, POPT_ARG_STRING | ONE, &a->home, 0, "the bundle (default ~/VM.bundle)", "DIR"},
+        {"home", 0, POPT_ARG_STRING | ONE, &a->home, 0,
+         "the bundle (default $TAILMAC_HOME or ~/VM.bundle)", "DIR"},
         {"id", 0, POPT_ARG_STRING | ONE, &a->id, 0, "the VM to run", "ID"},
         {"headless", 0, POPT_ARG_NONE | ONE, &a->headless, 0, "one NIC: the socket NIC", NULL},
         {"nat-nic", 0, POPT_ARG_NONE | ONE, &a->nat_nic, 0, "headless: the NAT NIC instead", NULL},
