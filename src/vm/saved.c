@@ -158,7 +158,8 @@ static int move_away(int vm_fd, const char *name, struct err *e)
 int saved_discard(int vm_fd, struct err *e)
 {
     bool ready = saved_find(vm_fd) == SAVED_READY;
-    if (move_away(vm_fd, VM_SAVED, e) < 0 || move_away(vm_fd, RETIRED, e) < 0)
+    if (move_away(vm_fd, VM_SAVED, e) < 0 || move_away(vm_fd, RETIRED, e) < 0 ||
+        move_away(vm_fd, DRAFT, e) < 0) // of a save that was killed: as big as the guest's memory
         return -1;
     // After a power cut a ready one must not be back beside a disk that was written since.
     return ready ? dir_sync(vm_fd, e) : 0;
