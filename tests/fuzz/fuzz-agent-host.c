@@ -20,17 +20,29 @@ struct session {
     int done;
 };
 
+// Fit to be shown: no control characters. (UTF-8 it is, or jansson would not have taken it.)
+// NOLINTNEXTLINE(misc-no-recursion): as deep as our own document
+static void check(const json_t *value)
+{
+    size_t i;
+    const char *key;
+    json_t *one;
+    for (const char *p = json_string_value(value); p && *p; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            abort();
+    json_array_foreach(value, i, one)
+        check(one);
+    json_object_foreach((json_t *)value, key, one)
+        check(one);
+}
+
 static void on_change(void *arg)
 {
     const struct session *s = arg;
     json_t *status = agent_status(s->agent);
-    char *text = json_dumps(status, 0);
-    if (!text || !json_is_true(json_object_get(status, "ready")))
+    if (!json_is_true(json_object_get(status, "ready")))
         abort();
-    for (const char *p = text; *p; p++)
-        if ((unsigned char)*p < ' ' || strncmp(p, "\\u001b", 6) == 0)
-            abort();
-    free(text);
+    check(status);
     json_decref(status);
 }
 
