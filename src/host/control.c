@@ -74,16 +74,15 @@ static void verb_status(void *arg, struct request *rq, const json_t *args)
 }
 
 // The answer comes when it is true: when the engine has ended and the lock is free.
-static int wait_for_end(struct host *h, struct request *rq)
+static void wait_for_end(struct host *h, struct request *rq)
 {
     struct err e;
     if (h->waiting_count < (int)(sizeof h->waiting / sizeof *h->waiting)) {
         h->waiting[h->waiting_count++] = rq;
-        return 0;
+        return;
     }
     err_set(&e, ERR_BUSY, "too many clients wait for the end of this VM");
     request_error(rq, &e);
-    return -1;
 }
 
 static void verb_stop(void *arg, struct request *rq, const json_t *args)
@@ -107,8 +106,8 @@ static void verb_halt(void *arg, struct request *rq, const json_t *args)
 {
     (void)args;
     struct host *h = arg;
-    if (wait_for_end(h, rq) == 0 && h->state != ST_STOPPING)
-        host_halt(h, NULL);
+    host_halt(h, NULL); // however many wait already
+    wait_for_end(h, rq);
 }
 
 // An engine's `done` that answers a request.

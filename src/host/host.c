@@ -205,7 +205,9 @@ static void on_socket(void *arg, int fd)
 
 void host_halt(struct host *h, const char *why)
 {
-    if (host_input(h, IN_HALT, why))
+    if (h->state == ST_STOPPING) // how it ends is settled; now it shall be soon
+        host_end(h, h->ended);
+    else if (host_input(h, IN_HALT, why))
         host_end(h, ENDED_HALTED);
 }
 
