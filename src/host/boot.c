@@ -216,12 +216,10 @@ static void on_loaded(void *arg, const struct err *why)
 {
     struct host *h = arg;
     struct err e;
-    if (why) {
+    if (why || h->state == ST_STOPPING) {
         fail_start(h, why);
         return;
     }
-    if (h->state != ST_STARTING && h->state != ST_RESTORING)
-        return;
     host_sync_link(h);
     int (*put_away)(int, struct err *) = h->resumed ? saved_retire : saved_discard;
     if (record_begin(h->vm.fd, h->resumed ? "resumed" : "cold", h->note, &e) < 0 ||
