@@ -1,6 +1,7 @@
 // The state machine against a table of its own, written from what people may expect.
 #include "host/state.h"
 
+#include <assert.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,55 +10,82 @@
 
 #include <cmocka.h>
 
-// For each state where every input leads; `none` where it leads nowhere.
-enum { none = -1 };
-static const int expected[ST_COUNT][IN_COUNT] = {
-// clang-format off
-#define ROW(running, paused, io_error, panicked, reset, shutdown, exited, saved, not_saved, \
-            stop, halt, pause, resume, attach) \
-    {[IN_RUNNING] = running, [IN_PAUSED] = paused, [IN_IO_ERROR] = io_error, \
-     [IN_PANICKED] = panicked, [IN_RESET] = reset, [IN_SHUTDOWN] = shutdown, \
-     [IN_EXITED] = exited, [IN_SAVED] = saved, [IN_NOT_SAVED] = not_saved, \
-     [IN_SAVE] = stop, [IN_HALT] = halt, [IN_PAUSE] = pause, [IN_RESUME] = resume, \
-     [IN_ATTACH] = attach}
-
-    // Nothing runs yet: it may be called off, or fail.
-    [ST_STARTING] = ROW(ST_RUNNING, none, none, none, none, none, ST_FAILED, none, none,
-                        none, ST_STOPPING, none, none, none),
-    // A guest that was saved with a full disk comes back as that.
-    [ST_RESTORING] = ROW(ST_RUNNING, none, ST_IO_ERROR, none, none, none, ST_FAILED, none, none,
-                         none, ST_STOPPING, none, none, none),
-    [ST_RUNNING] = ROW(none, ST_PAUSED, ST_IO_ERROR, ST_PANICKED, ST_RUNNING, ST_STOPPING,
-                       ST_FAILED, none, none,
-                       ST_SAVING, ST_STOPPING, ST_PAUSED, ST_RUNNING, ST_RUNNING),
-    // Standing still: everything but what only a running guest can do.
-    [ST_PAUSED] = ROW(ST_RUNNING, none, none, none, none, none, ST_FAILED, none, none,
-                      ST_SAVING, ST_STOPPING, ST_PAUSED, ST_PAUSED, ST_PAUSED),
-    [ST_IO_ERROR] = ROW(ST_RUNNING, none, none, none, none, none, ST_FAILED, none, none,
-                        ST_SAVING, ST_STOPPING, none, ST_IO_ERROR, ST_IO_ERROR),
-    // Only an end or a reboot is left.
-    [ST_PANICKED] = ROW(none, none, none, none, ST_RUNNING, ST_STOPPING, ST_FAILED, none, none,
-                        none, ST_STOPPING, none, none, none),
-    [ST_SAVING] = ROW(none, none, none, none, none, none, ST_FAILED, ST_STOPPING, ST_PAUSED,
-                      none, ST_STOPPING, none, none, none),
-    [ST_STOPPING] = ROW(none, none, none, none, none, none, ST_STOPPED, none, none,
-                        none, ST_STOPPING, none, none, none),
-    [ST_STOPPED] = ROW(none, none, none, none, none, none, none, none, none,
-                       none, none, none, none, none),
-    [ST_FAILED] = ROW(none, none, none, none, none, none, none, none, none,
-                      none, none, none, none, none),
-    // clang-format on
+// For each state where every input leads; `none` is nowhere.
+enum {
+    none = -1,
+    RUNS = ST_RUNNING,
+    PAUS = ST_PAUSED,
+    DISK = ST_IO_ERROR,
+    PANI = ST_PANICKED,
+    SAVI = ST_SAVING,
+    STOP = ST_STOPPING,
+    ENDS = ST_STOPPED,
+    FAIL = ST_FAILED,
 };
+
+// clang-format off
+static const enum input columns[] = {
+    // what the engine says
+    IN_RUNNING, IN_PAUSED, IN_IO_ERROR, IN_PANICKED, IN_RESET, IN_SHUTDOWN, IN_EXITED, IN_SAVED,
+    IN_NOT_SAVED,
+    // orders
+    IN_SAVE, IN_HALT, IN_PAUSE, IN_RESUME, IN_ATTACH,
+};
+
+static const struct {
+    enum state from;
+    int to[IN_COUNT];
+} expected[] = {
+    // Nothing runs yet: it may be called off, or fail. A guest that was saved with a full disk
+    // comes back as that.
+    {ST_STARTING,
+     {RUNS, none, none, none, none, none, FAIL, none, none,
+      none, STOP, none, none, none}},
+    {ST_RESTORING,
+     {RUNS, none, DISK, none, none, none, FAIL, none, none,
+      none, STOP, none, none, none}},
+    {ST_RUNNING,
+     {none, PAUS, DISK, PANI, RUNS, STOP, FAIL, none, none,
+      SAVI, STOP, PAUS, RUNS, RUNS}},
+    // Standing still: everything but what only a running guest can do.
+    {ST_PAUSED,
+     {RUNS, none, none, none, none, none, FAIL, none, none,
+      SAVI, STOP, PAUS, PAUS, PAUS}},
+    {ST_IO_ERROR,
+     {RUNS, none, none, none, none, none, FAIL, none, none,
+      SAVI, STOP, none, DISK, DISK}},
+    // Only an end or a reboot is left.
+    {ST_PANICKED,
+     {none, none, none, none, RUNS, STOP, FAIL, none, none,
+      none, STOP, none, none, none}},
+    {ST_SAVING,
+     {none, none, none, none, none, none, FAIL, STOP, PAUS,
+      none, STOP, none, none, none}},
+    {ST_STOPPING,
+     {none, none, none, none, none, none, ENDS, none, none,
+      none, STOP, none, none, none}},
+    {ST_STOPPED,
+     {none, none, none, none, none, none, none, none, none,
+      none, none, none, none, none}},
+    {ST_FAILED,
+     {none, none, none, none, none, none, none, none, none,
+      none, none, none, none, none}},
+};
+// clang-format on
+static_assert(sizeof columns / sizeof *columns == IN_COUNT, "a column for each input");
+static_assert(sizeof expected / sizeof *expected == ST_COUNT, "a row for each state");
 
 static void every_input_in_every_state(void **state)
 {
     (void)state;
-    for (enum state s = 0; s < ST_COUNT; s++)
-        for (enum input in = 0; in < IN_COUNT; in++) {
+    for (int row = 0; row < ST_COUNT; row++)
+        for (int column = 0; column < IN_COUNT; column++) {
+            enum state s = expected[row].from;
+            enum input in = columns[column];
+            int want = expected[row].to[column];
             enum state to = ST_COUNT;
             bool goes = state_next(s, in, &to);
-            if (goes != (expected[s][in] != none) || (goes && (int)to != expected[s][in]) ||
-                (!goes && to != ST_COUNT))
+            if ((int)to != (want < 0 ? ST_COUNT : want) || goes != (want >= 0))
                 fail_msg("%s in %s leads to %s", input_name(in), state_name(s),
                          goes ? state_name(to) : "nothing");
         }
