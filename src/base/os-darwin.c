@@ -47,6 +47,12 @@ void os_die_with_parent(pid_t parent)
     (void)parent; // no such signal here: the engine's end of its control socket tells it
 }
 
+void os_close_on_exec(int first)
+{
+    for (int fd = first, end = getdtablesize(); fd < end; fd++)
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
 int os_reflink(int src, int dst)
 {
     // clonefile(2) makes a new name and cannot fill an open file; fcopyfile(3) is no reflink.

@@ -48,6 +48,15 @@ void os_die_with_parent(pid_t parent)
         _exit(127);
 }
 
+void os_close_on_exec(int first)
+{
+    if (close_range((unsigned)first, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
+        return;
+    // A kernel before 5.11.
+    for (int fd = first, end = getdtablesize(); fd < end; fd++)
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
 int os_reflink(int src, int dst)
 {
     return ioctl(dst, FICLONE, src);

@@ -21,6 +21,9 @@ void os_fd_path(int fd, char *out, size_t n);
 // Called in the child between fork and exec.
 void os_die_with_parent(pid_t parent);
 
+// Makes every descriptor from `first` on close-on-exec. Called between fork and exec.
+void os_close_on_exec(int first);
+
 // Makes `dst` share the blocks of `src`; -1 with errno where the file system cannot.
 int os_reflink(int src, int dst);
 

@@ -9,7 +9,7 @@
 struct spawn {
     char *const *argv; // argv[0] is looked up in PATH
     int in, out, err;  // become 0, 1, 2; -1 is /dev/null
-    const int *keep;   // inherited under their own numbers
+    const int *keep;   // inherited under their own numbers; nothing else is
     int keep_count;
     int cwd_fd;           // directory to work in; -1: the caller's
     bool die_with_parent; // SIGKILL when this process ends, where the kernel can (os.h)
