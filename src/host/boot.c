@@ -222,12 +222,11 @@ static void on_loaded(void *arg, const struct err *why)
     }
     host_sync_link(h);
     int (*put_away)(int, struct err *) = h->resumed ? saved_retire : saved_discard;
-    if (record_begin(h->vm.fd, h->resumed ? "resumed" : "cold", h->note, &e) < 0 ||
-        put_away(h->vm.fd, &e) < 0) {
+    h->begun = record_begin(h->vm.fd, h->resumed ? "resumed" : "cold", h->note, &e) == 0;
+    if (!h->begun || put_away(h->vm.fd, &e) < 0) {
         fail_start(h, &e);
         return;
     }
-    h->begun = true;
     agent_open(h->agent);
     h->ops->resume(h->engine, on_resumed, h);
 }

@@ -46,7 +46,7 @@ struct host {
     enum state state;
     char *reason;      // of the state, where it has one
     const char *ended; // how the run ends, one of ENDED_…; NULL while it does not
-    bool begun;        // the guest has run: the record says so
+    bool begun;        // the record says that it runs
     char *note;        // what a user should know of how it was started
     struct err failure;
 
