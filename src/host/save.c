@@ -32,6 +32,13 @@ static void answer_failed(struct host *h, const struct err *why)
     h->waiting_count = 0;
 }
 
+static void on_gone_on(void *arg, const struct err *why)
+{
+    struct host *h = arg;
+    if (why && h->state == ST_PAUSED)
+        host_enter(h, ST_PAUSED, why->msg);
+}
+
 static void fail(struct save_job *job, const struct err *why)
 {
     struct host *h = job->host;
@@ -46,13 +53,12 @@ static void fail(struct save_job *job, const struct err *why)
     err_wrap(&e, "cannot save the state (nothing is lost: the guest is as before)");
     answer_failed(h, &e);
     host_input(h, IN_NOT_SAVED, NULL);
-    if (from == ST_RUNNING) {
-        agent_open(h->agent);
-        host_sync_link(h);
-        h->ops->resume(h->engine, NULL, NULL);
-    } else {
+    agent_open(h->agent);
+    host_sync_link(h);
+    if (from == ST_RUNNING)
+        h->ops->resume(h->engine, on_gone_on, h);
+    else
         host_enter(h, from, reason);
-    }
 }
 
 static json_t *nics_of(const struct host *h)
