@@ -19,7 +19,7 @@ libcmocka-dev clang libclang-rt-dev llvm
 # lint
 clang-format clang-tidy cppcheck shellcheck git
 # checks of man pages
-mandoc
+mandoc zsh fish
 # end-to-end tests
 python3 python3-pytest python3-pytest-xdist util-linux iproute2 procps
 END

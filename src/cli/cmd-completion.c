@@ -167,6 +167,18 @@ static void print_zsh(void)
          "compdef _tailmac tailmac");
 }
 
+// A text in fish's single quotes.
+static void fish_quote(const char *text)
+{
+    putchar('\'');
+    for (const char *p = text; *p; p++) {
+        if (*p == '\'' || *p == '\\')
+            putchar('\\');
+        putchar(*p);
+    }
+    putchar('\'');
+}
+
 static void fish_option(const struct command *cmd, const struct opt *opt)
 {
     printf("complete -c tailmac ");
@@ -184,10 +196,9 @@ static void fish_option(const struct command *cmd, const struct opt *opt)
     } else if (is_id(opt)) {
         printf(" -a '(tailmac ls -q 2>/dev/null)'");
     }
-    printf(" -d '");
-    for (const char *p = opt->help ? opt->help : ""; *p; p++)
-        printf(*p == '\'' ? "\\'" : "%c", *p);
-    puts("'");
+    printf(" -d ");
+    fish_quote(opt->help ? opt->help : "");
+    putchar('\n');
 }
 
 static void print_fish(void)
@@ -197,8 +208,9 @@ static void print_fish(void)
     for_each_option(NULL, fish_option);
     for (int i = 0; commands[i]; i++) {
         const struct command *cmd = commands[i];
-        printf("complete -c tailmac -n __fish_use_subcommand -a %s -d '%s'\n", cmd->name,
-               cmd->summary);
+        printf("complete -c tailmac -n __fish_use_subcommand -a %s -d ", cmd->name);
+        fish_quote(cmd->summary);
+        putchar('\n');
         struct opt_group groups[OPT_GROUPS];
         int n = option_groups(cmd, NULL, NULL, groups) - 1; // the last are those of every command
         for (int g = 0; g < n; g++)
