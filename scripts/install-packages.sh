@@ -18,7 +18,7 @@ dpkg-dev cpio zstd e2fsprogs kmod gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 libcmocka-dev clang libclang-rt-dev llvm
 # lint
 clang-format clang-tidy cppcheck shellcheck git
-# checks of man pages
+# checks of man pages and completions
 mandoc zsh fish
 # end-to-end tests
 python3 python3-pytest python3-pytest-xdist util-linux iproute2 procps
