@@ -271,6 +271,8 @@ static void nonsense_ends_it(void **state)
         qmp_fail(w->qmp);
         assert_answer(w, &late, true, "cont");
         assert_int_equal(w->lost, 1);
+        say(w, "{\"event\":\"RESUME\"}\n");
+        event_base_loop(w->base, EVLOOP_NONBLOCK);
         assert_string_equal(w->events, ""); // nothing after it is believed
         free_world(state);
         make_world(state);

@@ -67,6 +67,9 @@ static void every_end_is_told(void **state)
         assert_int_equal(json_string_length(json_object_get(record, "started")), 20);
         json_decref(record);
     }
+    assert_int_equal(record_end(t->fd, ENDED_FAILED, "because", &e), 0);
+    assert_int_equal(record_end(t->fd, ENDED_HALTED, NULL, &e), 0);
+    assert_says(t, false, "reason", NULL); // the last word counts
 }
 
 static void a_damaged_file_tells_nothing(void **state)

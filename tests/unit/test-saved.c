@@ -273,6 +273,10 @@ static void a_manifest_needs_its_parts(void **state)
     }
     put_document(t, good);
     assert_holds(t, SAVED_READY);
+    AUTO_FREE char *text = json_dumps(good, 0);
+    AUTO_FREE char *twice = xasprintf("{\"id\":\"b\",%s", text + 1);
+    put_manifest(t, twice, strlen(twice));
+    assert_damaged(t, "damaged");
     json_decref(good);
 }
 
