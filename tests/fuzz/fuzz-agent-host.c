@@ -30,10 +30,12 @@ static void check(const json_t *value)
     for (const char *p = json_string_value(value); p && *p; p++)
         if ((unsigned char)*p < ' ' || *p == 0x7f)
             abort();
-    json_array_foreach(value, i, one)
+    json_array_foreach(value, i, one) {
         check(one);
-    json_object_foreach((json_t *)value, key, one)
+    }
+    json_object_foreach((json_t *)value, key, one) {
         check(one);
+    }
 }
 
 static void on_change(void *arg)

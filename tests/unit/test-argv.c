@@ -30,11 +30,11 @@ static int make_world(void **state)
                     .type = xstrdup("pc-q35-7.2"),
                     .options = ",usb=off",
                     .cpu = xstrdup("Nehalem-v1,+rdrand")},
-        .accel = {.accel = ACCEL_TCG},
         .ram_size = 512 << 20,
         .ram_fd = RAM_FD,
         .cpus = 3,
     };
+    w->engine.accel.accel = ACCEL_TCG;
     w->spec = (struct engine_spec){
         .config = &w->config, .console_fd = CONSOLE_FD, .agent_fd = AGENT_FD, .lock_fd = 25};
     *state = w;
