@@ -46,7 +46,7 @@ static long long nanoseconds(const struct stat *st)
 // does not exist.
 static json_t *facts_of(int vm_fd, const char *name, bool *absent, struct err *e)
 {
-    AUTO_CLOSE int fd = openat(vm_fd, name, O_RDONLY | O_CLOEXEC);
+    AUTO_CLOSE int fd = openat(vm_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // maybe a FIFO
     struct stat st;
     uint64_t digest;
     *absent = fd < 0 && errno == ENOENT;
