@@ -15,9 +15,10 @@ void host_note(struct host *h, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    free(h->note);
-    h->note = xvasprintf(fmt, ap);
+    AUTO_FREE char *text = xvasprintf(fmt, ap);
     va_end(ap);
+    AUTO_FREE char *before = h->note;
+    h->note = before ? xasprintf("%s; %s", before, text) : TAKE_PTR(text);
     log_line("%s", h->note);
 }
 
