@@ -12,7 +12,6 @@
 
 #include "base/logfile.h"
 #include "base/mem.h"
-#include "base/os.h"
 #include "proto/unix.h"
 #include "vm/store.h"
 
@@ -136,8 +135,7 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
     (void)addr;
     (void)len;
     struct console *c = arg;
-    uid_t uid;
-    if (os_peer_uid(fd, &uid) < 0 || (uid != geteuid() && uid != 0)) {
+    if (!unix_peer_allowed(fd)) {
         close(fd);
         return;
     }

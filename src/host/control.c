@@ -119,32 +119,32 @@ static void answer(void *arg, const struct err *why)
         request_ok(arg, NULL);
 }
 
+// Lets the engine do it; its event, not its answer, changes the state.
+static void let_engine(struct host *h, enum input order, struct request *rq,
+                       void (*act)(struct engine *en, engine_done *done, void *arg))
+{
+    struct err e;
+    enum state to;
+    if (state_next(h->state, order, &to)) {
+        act(h->engine, answer, rq);
+        return;
+    }
+    state_refuse(h->state, order, &e);
+    request_error(rq, &e);
+}
+
 static void verb_pause(void *arg, struct request *rq, const json_t *args)
 {
     (void)args;
     struct host *h = arg;
-    struct err e;
-    enum state to;
-    if (!state_next(h->state, IN_PAUSE, &to)) {
-        state_refuse(h->state, IN_PAUSE, &e);
-        request_error(rq, &e);
-    } else {
-        h->ops->pause(h->engine, answer, rq);
-    }
+    let_engine(h, IN_PAUSE, rq, h->ops ? h->ops->pause : NULL);
 }
 
 static void verb_resume(void *arg, struct request *rq, const json_t *args)
 {
     (void)args;
     struct host *h = arg;
-    struct err e;
-    enum state to;
-    if (!state_next(h->state, IN_RESUME, &to)) {
-        state_refuse(h->state, IN_RESUME, &e);
-        request_error(rq, &e);
-    } else {
-        h->ops->resume(h->engine, answer, rq);
-    }
+    let_engine(h, IN_RESUME, rq, h->ops ? h->ops->resume : NULL);
 }
 
 static void attach(struct host *h, struct request *rq, const char *server)

@@ -14,7 +14,6 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
-#include "base/os.h"
 #include "proto/line.h"
 #include "proto/unix.h"
 
@@ -164,8 +163,7 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
     (void)addr;
     (void)len;
     struct server *s = arg;
-    uid_t uid;
-    if (os_peer_uid(fd, &uid) < 0 || (uid != geteuid() && uid != 0)) {
+    if (!unix_peer_allowed(fd)) {
         close(fd);
         return;
     }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/os.h"
 
 int unix_address(const char *path, struct sockaddr_un *out, struct err *e)
 {
@@ -59,6 +60,12 @@ int unix_connect(const char *path, bool *absent, struct err *e)
         return err_sys(e, "cannot connect to %s", path);
     }
     return TAKE_FD(fd);
+}
+
+bool unix_peer_allowed(int fd)
+{
+    uid_t uid;
+    return os_peer_uid(fd, &uid) == 0 && (uid == geteuid() || uid == 0);
 }
 
 int unix_pair(int out[2], struct err *e)

@@ -15,5 +15,8 @@ int unix_listen(const char *path, struct err *e);
 // A blocking stream connection, close-on-exec. *absent (may be NULL) is true when nobody listens.
 int unix_connect(const char *path, bool *absent, struct err *e);
 
+// Whether the other end is of the same user, or root's.
+bool unix_peer_allowed(int fd);
+
 // A pair of connected stream sockets, both close-on-exec, the first non-blocking.
 int unix_pair(int out[2], struct err *e);
