@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/parse.h"
 #include "vm/record.h"
 #include "vm/saved.h"
 
@@ -47,15 +48,15 @@ struct client_conn *live_connect(const struct store *s, const char *id, struct e
     return c;
 }
 
-json_t *live_call(const struct store *s, const char *id, const char *verb, json_t *args,
-                  int64_t timeout_ms, struct err *e)
+static json_t *call(const struct store *s, const char *id, const char *verb, json_t *args,
+                    int64_t timeout_ms, bool *gone, struct err *e)
 {
     struct client_conn *c = live_connect(s, id, e);
     if (!c) {
         json_decref(args);
         return NULL;
     }
-    json_t *answer = client_call(c, verb, args, timeout_ms, NULL, e);
+    json_t *answer = client_call(c, verb, args, timeout_ms, gone, e);
     client_close(c);
     return answer;
 }
@@ -93,7 +94,7 @@ json_t *live_status(const struct store *s, const char *id)
     }
     json_object_set_new(doc, "directory", json_sprintf("%s/%s", s->path, id));
     enum lock_kind held = lock_held(vm.fd, VM_LOCK);
-    json_t *host = held == LOCK_EXCLUSIVE ? live_call(s, id, "status", NULL, CALL_MS, &e) : NULL;
+    json_t *host = held == LOCK_EXCLUSIVE ? call(s, id, "status", NULL, CALL_MS, NULL, &e) : NULL;
     if (host) {
         json_object_update(doc, host);
         json_decref(host);
@@ -180,6 +181,33 @@ static json_t *wait_for_rest(const struct store *s, const char *id, int64_t dead
         poll(NULL, 0, SETTLE_STEP_MS);
     vm_close(&vm);
     return live_status(s, id);
+}
+
+// Host ended in the middle of a call. Where that was no accident the call came too late, no more.
+static void explain_gone(const struct store *s, const char *id, struct err *e)
+{
+    struct err ignored;
+    json_t *status = wait_for_rest(s, id, clock_ms() + SETTLE_MS, &ignored);
+    if (!status)
+        return;
+    AUTO_FREE char *summary = live_summary(status);
+    bool stopped = strcmp(text_of(status, "state"), "stopped") == 0;
+    bool accident = choice_valid(ENDED_FAILED "|" ENDED_KILLED, text_of(status, "ended")) &&
+                    !json_is_true(json_object_get(status, "saved"));
+    if (stopped)
+        err_set(e, accident ? ERR_FAILED : ERR_NOT_RUNNING, "VM '%s' ended meanwhile: %s", id,
+                summary);
+    json_decref(status);
+}
+
+json_t *live_call(const struct store *s, const char *id, const char *verb, json_t *args,
+                  int64_t timeout_ms, struct err *e)
+{
+    bool gone = false;
+    json_t *answer = call(s, id, verb, args, timeout_ms, &gone, e);
+    if (!answer && gone)
+        explain_gone(s, id, e);
+    return answer;
 }
 
 static json_t *ended_instead(const struct store *s, const char *id, const char *what,

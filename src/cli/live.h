@@ -18,7 +18,8 @@ bool live_is_running(const json_t *status);
 // something else holds it.
 struct client_conn *live_connect(const struct store *s, const char *id, struct err *e);
 
-// One verb, one answer. ERR_NOT_RUNNING as above.
+// One verb, one answer. ERR_NOT_RUNNING as above, and when the VM ended before it answered;
+// ERR_FAILED when that was an accident.
 json_t *live_call(const struct store *s, const char *id, const char *verb, json_t *args,
                   int64_t timeout_ms, struct err *e);
 
