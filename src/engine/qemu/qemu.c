@@ -2,6 +2,7 @@
 #include "engine/qemu/qemu.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,14 +11,17 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/lock.h"
 #include "base/mem.h"
 #include "base/os.h"
 #include "base/text.h"
 #include "engine/qemu/firmware.h"
 #include "engine/qemu/internal.h"
 #include "proto/unix.h"
+#include "vm/store.h"
 
-enum { QUIT_SECONDS = 3 };
+enum { QUIT_SECONDS = 3, IMAGE_MS = 10000, IMAGE_STEP_MS = 5 };
 
 struct op *op_new(struct engine *en, engine_done *done, void *arg)
 {
@@ -344,6 +348,19 @@ static int check_boot_file(const struct engine_spec *spec, const char *name, str
     return -1;
 }
 
+// A QEMU whose Host was killed lets go of the VM's lock before its images' locks: the kernel closes
+// what is open last first, and frees the guest's memory in between.
+static int wait_for_image(const struct engine_spec *spec, const char *name, struct err *e)
+{
+    int64_t deadline = clock_ms() + IMAGE_MS;
+    while (lock_held(spec->dir_fd, name) != LOCK_NONE) {
+        if (clock_ms() > deadline)
+            return err_set(e, ERR_BUSY, "another program uses %s", name);
+        poll(NULL, 0, IMAGE_STEP_MS);
+    }
+    return 0;
+}
+
 // What must be the same for device state to fit; the first difference is named.
 static int check_saved(const struct engine *en, const json_t *saved, struct err *e)
 {
@@ -379,7 +396,8 @@ static int prepare(struct engine *en, const struct engine_spec *spec, struct err
         return -1;
     if (spec->saved && check_saved(en, spec->saved->engine, e) < 0)
         return -1;
-    if (check_memory(en->ram_size, e) < 0)
+    if (wait_for_image(spec, VM_DISK, e) < 0 || wait_for_image(spec, VM_AUX, e) < 0 ||
+        check_memory(en->ram_size, e) < 0)
         return -1;
     en->ram_fd = os_memory_file("tailmac-ram", en->ram_size);
     if (en->ram_fd < 0)
