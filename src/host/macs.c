@@ -2,7 +2,6 @@
 // configuration asks for others. The socket stays unconnected until they are right, so that no
 // frame with another VM's address reaches the network. The agent changes them in place; without an
 // agent a NIC is unplugged and plugged.
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -20,8 +19,8 @@ static void settled(struct host *h)
 {
     if (--h->macs_pending > 0)
         return;
-    if (h->replug_failed) // the note that said so is no longer true
-        free(TAKE_PTR(h->note));
+    if (h->replug_failed) // as a note says
+        host_note(h, "by now every NIC has its MAC");
     if (h->nic)
         nic_hold(h->nic, false);
     host_sync_link(h); // a NIC that was plugged anew has its cable in
