@@ -165,10 +165,11 @@ static void verb_attach(void *arg, struct request *rq, const json_t *args)
 {
     struct host *h = arg;
     struct err e;
-    const char *server = json_string_value(json_object_get(args, "network"));
-    if (!server)
-        server = h->vm.config.server_socket;
-    if (socket_path_check(server, &e) < 0)
+    const json_t *network = json_object_get(args, "network");
+    const char *server = network ? json_string_value(network) : h->vm.config.server_socket;
+    if (!server) // another place than the one that was meant would be worse than none
+        err_set(&e, ERR_USAGE, "\"network\" is not a string");
+    if (!server || socket_path_check(server, &e) < 0)
         request_error(rq, &e);
     else
         attach(h, rq, server);
