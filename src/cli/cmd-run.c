@@ -97,7 +97,7 @@ static pid_t start_host(const struct cli *cli, const struct run_args *a, int log
     struct argv argv = {0};
     if (host_argv(cli, a, theirs, &argv, e) < 0)
         return -1;
-    cli_say(cli, "starting %s for VM '%s'", argv.v[0], cli->id);
+    cli_say(cli, "starting Host for VM '%s'", cli->id);
     pid_t pid = spawn(&(struct spawn){.argv = argv.v,
                                       .in = -1,
                                       .out = log,
