@@ -218,11 +218,11 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
     struct host *h = arg;
     struct err e;
     log_line("signal: %s", strsignal((int)sig));
-    if (sig != SIGINT) {
-        host_halt(h, "Host was told to end");
-    } else if (h->state == ST_STARTING || h->state == ST_RESTORING) {
-        err_set(&h->failure, ERR_INTERRUPTED, "interrupted");
+    if (h->state == ST_STARTING || h->state == ST_RESTORING) {
+        err_set(&h->failure, ERR_INTERRUPTED, "interrupted before its guest ran");
         host_halt(h, "interrupted");
+    } else if (sig != SIGINT) {
+        host_halt(h, "Host was told to end");
     } else if (save_start(h, true, &e) < 0) {
         log_line("%s", e.msg);
     }

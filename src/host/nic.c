@@ -242,7 +242,7 @@ int nic_fd(const struct nic *n)
 
 bool nic_up(const struct nic *n)
 {
-    return n->connected;
+    return n->connected || n->held;
 }
 
 void nic_attach(struct nic *n, const char *server)

@@ -27,12 +27,14 @@ struct nic *nic_new(struct event_base *base, const struct store *s, const char *
 void nic_free(struct nic *n);
 
 int nic_fd(const struct nic *n);
-bool nic_up(const struct nic *n);
+bool nic_up(const struct nic *n); // whether the guest shall see its cable in
 
 // The server to connect to, now or when it appears; NULL: none (cable pulled).
 void nic_attach(struct nic *n, const char *server);
 
-// While held the NIC stays unconnected whatever the server: its MAC is not yet the right one.
+// While held the NIC stays unconnected whatever the server: its MAC is not yet the right one. Its
+// cable is in all the same: with the cable out QEMU keeps what the guest sends in the ring, and
+// those frames, under the old MAC, would be the first on the network.
 void nic_hold(struct nic *n, bool held);
 
 // {"path","server","connected","sndbuf","reconnects"}
