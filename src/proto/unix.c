@@ -11,6 +11,8 @@
 #include "base/cleanup.h"
 #include "base/os.h"
 
+enum { CONNECT_SECONDS = 5 };
+
 int unix_address(const char *path, struct sockaddr_un *out, struct err *e)
 {
     *out = (struct sockaddr_un){.sun_family = AF_UNIX};
@@ -46,6 +48,8 @@ int unix_listen(const char *path, struct err *e)
 
 int unix_connect(const char *path, bool *absent, struct err *e)
 {
+    const struct timeval limit = {.tv_sec = CONNECT_SECONDS};
+    const struct timeval none = {0};
     struct sockaddr_un addr;
     if (absent)
         *absent = false;
@@ -54,11 +58,14 @@ int unix_connect(const char *path, bool *absent, struct err *e)
     AUTO_CLOSE int fd = stream_socket();
     if (fd < 0)
         return err_sys(e, "cannot make a socket");
+    // Linux waits for room among those that a server has not accepted yet, one that hangs for ever.
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     if (connect(fd, (struct sockaddr *)&addr, sizeof addr) < 0) {
         if (absent)
             *absent = errno == ENOENT || errno == ECONNREFUSED;
         return err_sys(e, "cannot connect to %s", path);
     }
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none);
     return TAKE_FD(fd);
 }
 
