@@ -1,6 +1,5 @@
 // tailmac: finds the command, opens the bundle, runs the command, reports once.
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,19 +9,10 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/stdio.h"
 #include "cli/cli.h"
 #include "cli/help.h"
 #include "cli/options.h"
-
-// Descriptors 0 to 2 must be taken, or a file of ours becomes somebody's standard output; what was
-// closed is opened the wrong way round, so that using it still fails.
-static void fill_stdio(void)
-{
-    static const int mode[] = {O_WRONLY, O_RDONLY, O_WRONLY};
-    for (int fd = 0; fd < 3; fd++)
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", mode[fd]) != fd)
-            _exit(ERR_FAILED);
-}
 
 static int with_store(struct cli *cli, const struct command *cmd, void *args, struct err *e)
 {
@@ -102,7 +92,7 @@ int main(int argc, const char **argv)
     struct cli cli = {.store.fd = -1};
     struct err e;
     const char *name = NULL;
-    fill_stdio();
+    stdio_fill();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); // a limit on file sizes becomes an error that names the file
     int code;

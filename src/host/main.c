@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/stdio.h"
 #include "host/run.h"
 #include "proto/line.h"
 
@@ -78,6 +79,7 @@ static int report(const struct host_options *o, const struct err *e)
 int main(int argc, const char **argv)
 {
     struct arguments a = {.notify_fd = -1};
+    stdio_fill();
     int parsed = parse(argc, argv, &a);
     AUTO_FREE char *home = a.home;
     AUTO_FREE char *id = a.id;
