@@ -114,6 +114,17 @@ static int use_disk(struct creation *c, const char *path, struct err *e)
     return result;
 }
 
+// A raw disk may hold anything, but not under the name of an archive.
+static bool named_archive(const char *path)
+{
+    static const char *const ends[] = {".tar", ".tar.zst", ".tar.gz", ".tgz"};
+    size_t n = strlen(path);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (n > strlen(ends[i]) && strcmp(path + n - strlen(ends[i]), ends[i]) == 0)
+            return true;
+    return false;
+}
+
 static int use_image(struct creation *c, const char *path, struct err *e)
 {
     enum image_kind kind;
@@ -122,6 +133,8 @@ static int use_image(struct creation *c, const char *path, struct err *e)
         return err_sys(e, "cannot open image %s", path);
     if (image_recognise(fd, &kind, e) < 0)
         return err_wrap(e, "image %s", path);
+    if (kind == IMAGE_DISK && named_archive(path))
+        return err_set(e, ERR_FAILED, "image %s is no archive, or a damaged one", path);
     if (kind == IMAGE_DISK)
         return use_disk(c, path, e);
     return unpack(c, fd, e) < 0 ? err_wrap(e, "image %s", path) : 0;

@@ -181,7 +181,7 @@ def test_wrong_usage(tm):
 def test_an_image_that_is_none_leaves_nothing(tm, world):
     whole = world.image.read_bytes()
     bad = {"cut": whole[:3_000_000], "damaged": whole[:1_000_000] + os.urandom(1_000_000), "empty": b"",
-           "wrong": b"PK\3\4" + bytes(1000)}
+           "wrong": b"PK\3\4" + bytes(1000), "noise.tar.zst": b"no archive" * 100}
     for name, content in bad.items():
         (world.dir / name).write_bytes(content)
     for image in [world.dir / name for name in (*bad, "missing", ".")]:
