@@ -145,3 +145,20 @@ int file_write_atomic(int dirfd, const char *name, const void *data, size_t n, b
     unlinkat(dirfd, temp, 0);
     return err_wrap(e, "cannot write %s", name);
 }
+
+// ".NAME.0123abcd", as file_write_atomic() names them.
+static bool is_temporary(const char *name)
+{
+    size_t n = strlen(name);
+    return n > 10 && name[0] == '.' && name[n - 9] == '.' &&
+           strspn(name + n - 8, "0123456789abcdef") == 8;
+}
+
+void file_sweep_temporaries(int dirfd)
+{
+    int own = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    AUTO_CLOSEDIR DIR *dir = own < 0 ? NULL : fdopendir(own);
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (is_temporary(entry->d_name))
+            unlinkat(dirfd, entry->d_name, 0);
+}

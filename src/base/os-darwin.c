@@ -103,7 +103,7 @@ void os_boot_id(char *out, size_t n)
 {
     size_t len = n;
     if (sysctlbyname("kern.bootsessionuuid", out, &len, NULL, 0) < 0)
-        snprintf(out, n, "unknown");
+        snprintf(out, n, OS_BOOT_UNKNOWN);
 }
 
 int os_exe_dir(char *out, size_t n)

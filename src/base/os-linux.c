@@ -104,7 +104,7 @@ void os_boot_id(char *out, size_t n)
 {
     AUTO_FCLOSE FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
     if (!f || !fgets(out, (int)n, f))
-        snprintf(out, n, "unknown");
+        snprintf(out, n, OS_BOOT_UNKNOWN);
     out[strcspn(out, "\n")] = 0;
 }
 

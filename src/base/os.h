@@ -47,7 +47,8 @@ void os_punch_hole(int fd, off_t off, off_t n);
 // The uid of the process at the other end of a unix stream socket. -1 with errno.
 int os_peer_uid(int fd, uid_t *uid);
 
-// A text that changes at each boot of this host.
+// A text that changes at each boot of this host; OS_BOOT_UNKNOWN where none can be had.
+#define OS_BOOT_UNKNOWN "unknown"
 void os_boot_id(char *out, size_t n);
 
 // Path of the running executable's directory. -1 with errno.

@@ -53,7 +53,8 @@ enum { DEFAULT_MS = 120000, LOG_LIMIT = 1 << 20 };
 static int open_log(const struct vm *vm, struct err *e)
 {
     struct stat st;
-    if (fstatat(vm->fd, VM_HOST_LOG, &st, 0) == 0 && st.st_size > LOG_LIMIT)
+    if (fstatat(vm->fd, VM_HOST_LOG, &st, 0) == 0 && st.st_size > LOG_LIMIT &&
+        lock_held(vm->fd, VM_LOCK) == LOCK_NONE)
         renameat(vm->fd, VM_HOST_LOG, vm->fd, VM_HOST_LOG ".1");
     int fd = openat(vm->fd, VM_HOST_LOG, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
     return fd < 0 ? err_sys(e, "cannot open %s", VM_HOST_LOG) : fd;
@@ -104,7 +105,7 @@ static pid_t start_host(const struct cli *cli, const struct run_args *a, int log
                                       .err = log,
                                       .keep = &theirs,
                                       .keep_count = 1,
-                                      .cwd_fd = -1,
+                                      .cwd_fd = cli->store.fd,
                                       .new_session = true},
                       e);
     argv_free(&argv);

@@ -39,7 +39,10 @@ struct client_conn *live_connect(const struct store *s, const char *id, struct e
         if (held == LOCK_NONE)
             err_set(e, ERR_NOT_RUNNING, "VM '%s' is not running", id);
         else if (held == LOCK_SHARED || clock_ms() > deadline)
-            err_set(e, ERR_BUSY, "VM '%s' is in use, but no Host answers for it", id);
+            err_set(e, ERR_BUSY,
+                    "VM '%s' is in use, but no Host answers for it (was it run with another "
+                    "XDG_RUNTIME_DIR?)",
+                    id);
         else if (poll(NULL, 0, SETTLE_STEP_MS) >= 0)
             continue;
         break;

@@ -13,6 +13,7 @@
 #include "host/run.h"
 #include "proto/line.h"
 #include "proto/unix.h"
+#include "vm/disk.h"
 
 // --- which state ---
 
@@ -276,6 +277,16 @@ static int start_parts(struct host *h, struct err *e)
     return start_engine(h, console_child, agent_child, e);
 }
 
+// A qcow2 may name other files of this host, and the directory may come from anywhere.
+static int check_disk(const struct host *h, struct err *e)
+{
+    struct disk_info info;
+    const char *format = h->vm.config.disk_format;
+    if (!format || strcmp(format, "qcow2") != 0)
+        return 0;
+    return disk_probe_at(h->vm.fd, VM_DISK, &info, e) < 0 ? err_wrap(e, "%s", VM_DISK) : 0;
+}
+
 static int start(struct host *h, struct err *e)
 {
     time_t now = time(NULL);
@@ -297,7 +308,7 @@ static int start(struct host *h, struct err *e)
     if (h->resumed && match_nics(h, e) < 0)
         return -1;
     h->ops = engine_find(h->vm.config.engine, e);
-    return h->ops ? start_parts(h, e) : -1;
+    return h->ops && check_disk(h, e) == 0 ? start_parts(h, e) : -1;
 }
 
 int boot_start(struct host *h, struct err *e)

@@ -39,9 +39,9 @@ struct console {
     char line[LINE_KEPT];
     size_t line_len;
     char last[LINE_KEPT];
-    bool panic_told; // since the last boot: Linux says it twice
-    void (*panicked)(void *arg, const char *line);
-    void *arg;
+    char panic[LINE_KEPT];
+    bool silent; // since the end of a panic
+    struct console_hooks hooks;
     LIST_HEAD(, client) clients;
 };
 
@@ -52,23 +52,51 @@ static void client_free(struct client *cl)
     free(cl);
 }
 
+#define PANIC "Kernel panic - not syncing"
+
+// A kernel's own words: after its time stamp, where it has one.
+static const char *message(const char *line)
+{
+    const char *end = line[0] == '[' ? strstr(line, "] ") : NULL;
+    return end ? end + 2 : line;
+}
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+static void on_line(struct console *c)
+{
+    const char *text = message(c->line);
+    if (c->line_len > 0)
+        memcpy(c->last, c->line, c->line_len + 1);
+    c->line_len = 0;
+    if (begins(text, PANIC)) {
+        strcpy(c->panic, text);
+        c->hooks.panic(c->hooks.arg, c->panic);
+    } else if (c->panic[0] && begins(text, "---[ end " PANIC)) {
+        c->silent = true;
+        c->hooks.silent(c->hooks.arg, c->panic);
+    }
+}
+
 // Looks at whole lines for a kernel's last words; a line longer than LINE_KEPT is cut.
 static void watch_lines(struct console *c, const char *text, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (text[i] != '\n' && text[i] != '\r') {
-            if (c->line_len < LINE_KEPT - 1) // printable, so that it can be shown and sent as JSON
-                c->line[c->line_len++] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
+        if (text[i] == '\n' || text[i] == '\r') {
+            c->line[c->line_len] = 0;
+            on_line(c);
             continue;
         }
-        c->line[c->line_len] = 0;
-        if (c->line_len > 0)
-            memcpy(c->last, c->line, c->line_len + 1);
-        c->line_len = 0;
-        const char *panic = strstr(c->line, "Kernel panic - not syncing");
-        if (panic && !c->panic_told)
-            c->panicked(c->arg, panic);
-        c->panic_told |= panic != NULL;
+        if (c->silent) {
+            c->silent = false;
+            c->panic[0] = 0;
+            c->hooks.went_on(c->hooks.arg);
+        }
+        if (c->line_len < LINE_KEPT - 1) // printable, so that it can be shown and sent as JSON
+            c->line[c->line_len++] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
     }
 }
 
@@ -150,10 +178,10 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
 }
 
 struct console *console_new(struct event_base *base, int engine_fd, const char *path, int vm_fd,
-                            void (*panicked)(void *arg, const char *line), void *arg, struct err *e)
+                            const struct console_hooks *hooks, struct err *e)
 {
     struct console *c = xcalloc(1, sizeof *c);
-    *c = (struct console){.base = base, .path = xstrdup(path), .panicked = panicked, .arg = arg};
+    *c = (struct console){.base = base, .path = xstrdup(path), .hooks = *hooks};
     c->recent = evbuffer_new();
     c->engine = bufferevent_socket_new(base, engine_fd, BEV_OPT_CLOSE_ON_FREE);
     bufferevent_setcb(c->engine, on_engine, on_engine_drained, on_engine_end, c);
@@ -174,11 +202,17 @@ const char *console_last(const struct console *c)
     return c->last;
 }
 
+const char *console_panic(const struct console *c)
+{
+    return c->panic;
+}
+
 void console_reset(struct console *c)
 {
     c->line_len = 0;
     c->last[0] = 0;
-    c->panic_told = false;
+    c->panic[0] = 0;
+    c->silent = false;
 }
 
 void console_free(struct console *c)

@@ -1,15 +1,21 @@
 // The Host process: what engine, agent, signals and orders do to the one VM it owns.
 #include "host/host.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "host/run.h"
+#include "proto/unix.h"
+
+enum { DYING_MS = 3000, DYING_STEP_MS = 10 };
 
 void host_note(struct host *h, const char *fmt, ...)
 {
@@ -103,7 +109,10 @@ static void on_engine_event(void *arg, enum engine_event what, const char *detai
         host_input(h, IN_IO_ERROR, detail);
         break;
     case ENGINE_PANICKED:
-        host_input(h, IN_PANICKED, "the guest's kernel panicked");
+        h->panic_by_console = false;
+        host_input(h, IN_PANICKED,
+                   *console_panic(h->console) ? console_panic(h->console)
+                                              : "the guest's kernel panicked");
         break;
     case ENGINE_RESET:
         on_reset(h);
@@ -123,14 +132,28 @@ static void on_engine_log(void *arg, const char *text, size_t n)
     logfile_write(h->engine_log, text, n);
 }
 
-// The console may tell before the engine does, and tells more; without pvpanic nobody else does.
+// The console tells more than the engine's event, and may do so later.
 static void on_console_panic(void *arg, const char *line)
 {
     struct host *h = arg;
     if (h->state == ST_PANICKED)
         host_enter(h, ST_PANICKED, line);
-    else
-        host_input(h, IN_PANICKED, line);
+}
+
+// A guest without pvpanic: nobody else will tell.
+static void on_console_silent(void *arg, const char *line)
+{
+    struct host *h = arg;
+    if (host_input(h, IN_PANICKED, line))
+        h->panic_by_console = true;
+}
+
+static void on_console_went_on(void *arg)
+{
+    struct host *h = arg;
+    if (h->panic_by_console)
+        host_input(h, IN_RESET, NULL);
+    h->panic_by_console = false;
 }
 
 // --- agent ---
@@ -264,7 +287,11 @@ int host_open_channels(struct host *h, int console_fd, int agent_fd, struct err 
     char *path = NULL;
     if (runtime_path(&h->store, h->options->id, RUNTIME_CONSOLE, &path, e) < 0)
         return -1;
-    h->console = console_new(h->base, console_fd, path, h->vm.fd, on_console_panic, h, e);
+    struct console_hooks watch = {.panic = on_console_panic,
+                                  .silent = on_console_silent,
+                                  .went_on = on_console_went_on,
+                                  .arg = h};
+    h->console = console_new(h->base, console_fd, path, h->vm.fd, &watch, e);
     free(path);
     struct agent_hooks hooks = {.ready = on_agent_ready, .changed = on_agent_changed, .arg = h};
     h->agent = agent_new(h->base, agent_fd, &hooks);
@@ -330,6 +357,25 @@ static void host_free(struct host *h)
     free(h);
 }
 
+// A Host that was killed leaves an engine that holds the lock for a moment. One that answers is
+// busy.
+static int open_vm(struct host *h, struct err *e)
+{
+    AUTO_FREE char *control = NULL;
+    struct err ignored;
+    if (runtime_path(&h->store, h->options->id, RUNTIME_CONTROL, &control, e) < 0)
+        return -1;
+    for (int64_t deadline = clock_ms() + DYING_MS;; poll(NULL, 0, DYING_STEP_MS)) {
+        if (vm_open(&h->store, h->options->id, LOCK_EXCLUSIVE, &h->vm, e) == 0)
+            return 0;
+        if (e->code != ERR_BUSY || clock_ms() > deadline)
+            return -1;
+        AUTO_CLOSE int fd = unix_connect(control, NULL, &ignored);
+        if (fd >= 0)
+            return -1;
+    }
+}
+
 static int run_guest(struct host *h, struct err *e)
 {
     if (open_parts(h, e) < 0 || boot_start(h, e) < 0)
@@ -351,8 +397,9 @@ int host_run(struct host_options *options, struct err *e)
     watch_signals(h);
     int result = store_open(&h->store, options->home, e);
     if (result == 0) {
-        result = vm_open(&h->store, options->id, LOCK_EXCLUSIVE, &h->vm, e);
+        result = open_vm(h, e);
         if (result == 0) {
+            file_sweep_temporaries(h->vm.fd);
             h->vm_path = xasprintf("%s/%s", h->store.path, options->id);
             result = run_guest(h, e);
             close_run(h);

@@ -44,10 +44,11 @@ struct host {
     char *vm_path; // absolute
 
     enum state state;
-    char *reason;      // of the state, where it has one
-    const char *ended; // how the run ends, one of ENDED_…; NULL while it does not
-    bool begun;        // the record says that it runs
-    char *note;        // what a user should know of how it was started
+    char *reason;          // of the state, where it has one
+    const char *ended;     // how the run ends, one of ENDED_…; NULL while it does not
+    bool panic_by_console; // that is how we know of it
+    bool begun;            // the record says that it runs
+    char *note;            // what a user should know of how it was started
     struct err failure;
 
     const struct engine_ops *ops;

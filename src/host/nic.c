@@ -33,7 +33,8 @@ enum {
 
 struct nic {
     char *id;
-    char *path;   // our own address
+    char *path; // our own address
+    ino_t path_ino;
     char *server; // NULL: none wanted
     int fd;
     bool connected;
@@ -80,14 +81,17 @@ static bool alive(const char *path)
 
 // A socket keeps the name it was bound to, and servers answer to that: so no binding beside and
 // renaming over; whoever sends in between finds nobody for a moment.
-static int bind_at(int fd, const char *path, struct err *e)
+static int bind_at(int fd, const char *path, ino_t *ino, struct err *e)
 {
     struct sockaddr_un addr;
+    struct stat st;
     if (unix_address(path, &addr, e) < 0)
         return -1;
     unlink(path);
-    if (bind(fd, (struct sockaddr *)&addr, sizeof addr) < 0 || chmod(path, 0600) < 0)
+    if (bind(fd, (struct sockaddr *)&addr, sizeof addr) < 0 || chmod(path, 0600) < 0 ||
+        stat(path, &st) < 0)
         return err_sys(e, "cannot make the NIC's socket %s", path);
+    *ino = st.st_ino;
     return 0;
 }
 
@@ -126,7 +130,7 @@ static void replace_socket(struct nic *n)
 {
     struct err e;
     int fd = datagram_socket();
-    if (fd < 0 || bind_at(fd, n->path, &e) < 0) {
+    if (fd < 0 || bind_at(fd, n->path, &n->path_ino, &e) < 0) {
         if (fd >= 0)
             close(fd);
         return;
@@ -199,12 +203,12 @@ static int make_socket(struct nic *n, const struct store *s, struct err *e)
     if (n->fd < 0)
         return err_sys(e, "cannot make the NIC's socket");
     n->path = xasprintf("/tmp/qemu-dgram-%s.sock", n->id);
-    if (!alive(n->path) && bind_at(n->fd, n->path, e) == 0)
+    if (!alive(n->path) && bind_at(n->fd, n->path, &n->path_ino, e) == 0)
         return 0;
     free(TAKE_PTR(n->path));
     if (runtime_path(s, n->id, RUNTIME_NIC, &n->path, e) < 0)
         return -1;
-    return bind_at(n->fd, n->path, e);
+    return bind_at(n->fd, n->path, &n->path_ino, e);
 }
 
 struct nic *nic_new(struct event_base *base, const struct store *s, const char *id,
@@ -224,9 +228,10 @@ void nic_free(struct nic *n)
 {
     if (!n)
         return;
+    struct stat st;
     event_free(n->timer);
-    if (n->path)
-        unlink(n->path);
+    if (n->path && stat(n->path, &st) == 0 && st.st_ino == n->path_ino)
+        unlink(n->path); // ours still, not that of a VM of the same name in another bundle
     if (n->fd >= 0)
         close(n->fd);
     free(n->path);

@@ -48,6 +48,11 @@ static void fail(struct save_job *job, const struct err *why)
     enum state from = job->from;
     AUTO_FREE char *reason = TAKE_PTR(job->reason);
     free_job(job);
+    if (h->state == ST_PANICKED) {
+        err_set(&e, ERR_FAILED, "cannot save the state: %s", h->reason);
+        answer_failed(h, &e);
+        return;
+    }
     if (h->state != ST_SAVING || why->code == ERR_NOT_RUNNING)
         return; // the VM ends: by a halt that came in between, or its engine has; who waits is told
     err_wrap(&e, "cannot save the state (nothing is lost: the guest is as before)");
@@ -129,6 +134,8 @@ int save_start(struct host *h, bool sync, struct err *e)
 {
     enum state from = h->state;
     AUTO_FREE char *reason = xstrdup(h->reason);
+    if (h->replugged) // the state would have a NIC less than its manifest
+        return err_set(e, ERR_BUSY, "a NIC is being replaced; try again");
     if (host_order(h, IN_SAVE, e) < 0)
         return -1;
     struct save_job *job = h->save = xcalloc(1, sizeof *job);

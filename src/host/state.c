@@ -48,6 +48,8 @@ static const struct {
     {ST_RUNNING, IN_ATTACH, ST_RUNNING},
 
     {ST_PAUSED, IN_RUNNING, ST_RUNNING},
+    {ST_PAUSED, IN_PANICKED, ST_PANICKED}, // what it did just before shows only now
+    {ST_PAUSED, IN_SHUTDOWN, ST_STOPPING},
     {ST_PAUSED, IN_EXITED, ST_FAILED},
     {ST_PAUSED, IN_SAVE, ST_SAVING},
     {ST_PAUSED, IN_HALT, ST_STOPPING},
@@ -56,6 +58,8 @@ static const struct {
     {ST_PAUSED, IN_ATTACH, ST_PAUSED},
 
     {ST_IO_ERROR, IN_RUNNING, ST_RUNNING},
+    {ST_IO_ERROR, IN_PANICKED, ST_PANICKED},
+    {ST_IO_ERROR, IN_SHUTDOWN, ST_STOPPING},
     {ST_IO_ERROR, IN_EXITED, ST_FAILED},
     {ST_IO_ERROR, IN_SAVE, ST_SAVING},
     {ST_IO_ERROR, IN_HALT, ST_STOPPING},
@@ -70,6 +74,8 @@ static const struct {
 
     // Back to where it was saved from; Host resumes a guest that ran.
     {ST_SAVING, IN_NOT_SAVED, ST_PAUSED},
+    {ST_SAVING, IN_PANICKED, ST_PANICKED},
+    {ST_SAVING, IN_SHUTDOWN, ST_STOPPING},
     {ST_SAVING, IN_SAVED, ST_STOPPING},
     {ST_SAVING, IN_HALT, ST_STOPPING},
     {ST_SAVING, IN_EXITED, ST_FAILED},

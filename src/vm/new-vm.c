@@ -109,9 +109,13 @@ int new_vm_publish(struct new_vm *draft, const struct vm_config *c, bool sync, s
         return -1;
     if (os_rename_exclusive(bundle, draft->name, bundle, draft->id) < 0)
         return errno == EEXIST ? exists(draft, e) : err_sys(e, "cannot name VM '%s'", draft->id);
+    if (sync && dir_sync(bundle, e) < 0) {
+        renameat(bundle, draft->id, bundle, draft->name);
+        return -1;
+    }
     free(draft->name);
     draft->name = NULL; // no longer ours to remove
-    return sync ? dir_sync(bundle, e) : 0;
+    return 0;
 }
 
 void new_vm_abandon(struct new_vm *draft)

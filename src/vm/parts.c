@@ -146,7 +146,8 @@ static int copy_level(int from, int to, int depth, file_progress *progress, void
         return err_sys(e, "cannot list a directory");
     for (struct dirent *entry; (entry = readdir(dir));) {
         const char *name = entry->d_name;
-        if (name[0] == '.' || (depth == 0 && belongs_to_a_run(name)))
+        bool hidden = name[0] == '.' && strcmp(name, VM_RETIRED) != 0; // half-made, half-removed
+        if (hidden || (depth == 0 && belongs_to_a_run(name)))
             continue;
         if (fstatat(from, name, &st, 0) < 0)
             return err_sys(e, "cannot copy %s", name);

@@ -132,7 +132,9 @@ int saved_check_files(const struct vm *vm, const json_t *manifest, enum saved_ki
     char boot[64];
     os_boot_id(boot, sizeof boot);
     // A write whose time did not reach the disk before a power cut cannot be told from none.
-    if (strict && strcmp(boot, json_string_value(json_object_get(manifest, "boot"))) != 0)
+    bool same_boot = strcmp(boot, json_string_value(json_object_get(manifest, "boot"))) == 0 &&
+                     strcmp(boot, OS_BOOT_UNKNOWN) != 0;
+    if (strict && !same_boot)
         return err_set(e, ERR_FAILED, "this host was restarted since");
     json_t *was = json_object_get(manifest, "files");
     const char *name;

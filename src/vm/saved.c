@@ -18,7 +18,6 @@
 #include "vm/store.h"
 
 #define DRAFT ".SaveFile.new"
-#define RETIRED ".SaveFile.retired"
 #define GONE ".SaveFile.gone"
 #define MANIFEST "manifest.json"
 
@@ -26,14 +25,14 @@ enum { MANIFEST_VERSION = 1, MANIFEST_MAX = 1 << 20 };
 
 static const char *const dir_of[] = {
     [SAVED_READY] = VM_SAVED,
-    [SAVED_RETIRED] = RETIRED,
+    [SAVED_RETIRED] = VM_RETIRED,
 };
 
 enum saved_kind saved_find(int vm_fd)
 {
     if (faccessat(vm_fd, VM_SAVED, F_OK, 0) == 0)
         return SAVED_READY;
-    return faccessat(vm_fd, RETIRED, F_OK, 0) == 0 ? SAVED_RETIRED : SAVED_NONE;
+    return faccessat(vm_fd, VM_RETIRED, F_OK, 0) == 0 ? SAVED_RETIRED : SAVED_NONE;
 }
 
 int saved_open(int vm_fd, enum saved_kind kind, struct err *e)
@@ -130,16 +129,16 @@ int saved_publish(int vm_fd, int dir_fd, json_t *manifest, bool sync, struct err
 
 int saved_retire(int vm_fd, struct err *e)
 {
-    if (tree_remove(vm_fd, RETIRED, e) < 0)
+    if (tree_remove(vm_fd, VM_RETIRED, e) < 0)
         return -1;
-    if (renameat(vm_fd, VM_SAVED, vm_fd, RETIRED) < 0)
+    if (renameat(vm_fd, VM_SAVED, vm_fd, VM_RETIRED) < 0)
         return err_sys(e, "cannot retire the saved state");
     return dir_sync(vm_fd, e);
 }
 
 int saved_unretire(int vm_fd, struct err *e)
 {
-    if (renameat(vm_fd, RETIRED, vm_fd, VM_SAVED) < 0)
+    if (renameat(vm_fd, VM_RETIRED, vm_fd, VM_SAVED) < 0)
         return err_sys(e, "cannot put the saved state back");
     return dir_sync(vm_fd, e);
 }
@@ -158,7 +157,7 @@ static int move_away(int vm_fd, const char *name, struct err *e)
 int saved_discard(int vm_fd, struct err *e)
 {
     bool ready = saved_find(vm_fd) == SAVED_READY;
-    if (move_away(vm_fd, VM_SAVED, e) < 0 || move_away(vm_fd, RETIRED, e) < 0 ||
+    if (move_away(vm_fd, VM_SAVED, e) < 0 || move_away(vm_fd, VM_RETIRED, e) < 0 ||
         move_away(vm_fd, DRAFT, e) < 0) // of a save that was killed: as big as the guest's memory
         return -1;
     // After a power cut a ready one must not be back beside a disk that was written since.

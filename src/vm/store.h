@@ -15,6 +15,7 @@
 #define VM_KERNEL "Kernel"
 #define VM_INITRD "Initrd"
 #define VM_SAVED "SaveFile.vzvmsave"
+#define VM_RETIRED ".SaveFile.retired" // saved.h
 #define VM_LOCK "lock"
 #define VM_CONSOLE_LOG "console.log"
 #define VM_HOST_LOG "host.log"

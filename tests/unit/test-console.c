@@ -26,7 +26,7 @@ struct world {
     struct console *console;
     char path[80];
     int guest; // the engine's end
-    int panics;
+    int panics, silences, returns;
     char panic[600];
 };
 
@@ -35,6 +35,18 @@ static void on_panic(void *arg, const char *line)
     struct world *w = arg;
     w->panics++;
     snprintf(w->panic, sizeof w->panic, "%s", line);
+}
+
+static void on_silent(void *arg, const char *line)
+{
+    struct world *w = arg;
+    w->silences++;
+    assert_string_equal(line, w->panic);
+}
+
+static void on_went_on(void *arg)
+{
+    ((struct world *)arg)->returns++;
 }
 
 static int make_world(void **state)
@@ -47,7 +59,9 @@ static int make_world(void **state)
     snprintf(w->path, sizeof w->path, "%s/a.console", w->dir->path);
     w->base = event_base_new();
     w->guest = ends[1];
-    w->console = console_new(w->base, ends[0], w->path, w->dir->fd, on_panic, w, &e);
+    const struct console_hooks hooks = {
+        .panic = on_panic, .silent = on_silent, .went_on = on_went_on, .arg = w};
+    w->console = console_new(w->base, ends[0], w->path, w->dir->fd, &hooks, &e);
     *state = w;
     return w->console ? 0 : -1;
 }
@@ -174,7 +188,7 @@ static void hear(struct world *w, int client, const char *chunk)
     assert_reads(w, client, chunk);
 }
 
-static void a_panic_is_told_once_per_boot(void **state)
+static void a_panic_is_the_last_thing_said(void **state)
 {
     struct world *w = *state;
     int client = join(w);
@@ -184,11 +198,27 @@ static void a_panic_is_told_once_per_boot(void **state)
     hear(w, client, "\r\n");
     assert_int_equal(w->panics, 1);
     assert_string_equal(w->panic, PANIC);
-    hear(w, client, "---[ end " PANIC " ]---\r\n" PANIC "\n");
-    assert_int_equal(w->panics, 1);
-    console_reset(w->console);
-    hear(w, client, PANIC "\n");
-    assert_int_equal(w->panics, 2);
+    assert_string_equal(console_panic(w->console), PANIC);
+    hear(w, client, "[    1.1] CPU: 0 PID: 1\r\n");
+    assert_int_equal(w->silences, 0);
+    hear(w, client, "[    1.2] ---[ end " PANIC " ]---\r\n");
+    assert_int_equal(w->silences, 1);
+    assert_int_equal(w->returns, 0);
+    hear(w, client, "#");
+    assert_int_equal(w->returns, 1); // somebody lives who printed it
+    assert_string_equal(console_panic(w->console), "");
+    hear(w, client, " \r\n---[ end " PANIC " ]---\r\n");
+    assert_int_equal(w->silences, 1);
+    close(client);
+}
+
+static void talk_of_a_panic_is_none(void **state)
+{
+    struct world *w = *state;
+    int client = join(w);
+    hear(w, client, "# echo '" PANIC "'\r\n[x " PANIC "\r\n");
+    hear(w, client, "a [1] " PANIC "\r\n# echo '---[ end " PANIC " ]---'\r\n");
+    assert_int_equal(w->panics + w->silences, 0);
     close(client);
 }
 
@@ -276,7 +306,8 @@ int main(void)
         TEST(the_past_has_a_limit),
         TEST(everybody_may_type),
         TEST(all_is_logged),
-        TEST(a_panic_is_told_once_per_boot),
+        TEST(a_panic_is_the_last_thing_said),
+        TEST(talk_of_a_panic_is_none),
         TEST(a_reboot_begins_a_new_line),
         TEST(what_is_told_may_be_shown),
         TEST(long_lines_are_cut),

@@ -47,19 +47,20 @@ static const struct {
     {ST_RUNNING,
      {none, PAUS, DISK, PANI, RUNS, STOP, FAIL, none, none,
       SAVI, STOP, PAUS, RUNS, RUNS}},
-    // Standing still: everything but what only a running guest can do.
+    // Standing still: everything but what only a running guest can do. What it did just before may
+    // show only now.
     {ST_PAUSED,
-     {RUNS, none, none, none, none, none, FAIL, none, none,
+     {RUNS, none, none, PANI, none, STOP, FAIL, none, none,
       SAVI, STOP, PAUS, PAUS, PAUS}},
     {ST_IO_ERROR,
-     {RUNS, none, none, none, none, none, FAIL, none, none,
+     {RUNS, none, none, PANI, none, STOP, FAIL, none, none,
       SAVI, STOP, none, DISK, DISK}},
     // Only an end or a reboot is left.
     {ST_PANICKED,
      {none, none, none, none, RUNS, STOP, FAIL, none, none,
       none, STOP, none, none, none}},
     {ST_SAVING,
-     {none, none, none, none, none, none, FAIL, STOP, PAUS,
+     {none, none, none, PANI, none, STOP, FAIL, STOP, PAUS,
       none, STOP, none, none, none}},
     {ST_STOPPING,
      {none, none, none, none, none, none, ENDS, none, none,
