@@ -204,7 +204,9 @@ def part_e2e():
     results = TOP / BUILD / "e2e.xml"
     results.unlink(missing_ok=True)
     python = with_pytest()
-    argv = [python, "-m", "pytest", "tests/e2e", "-q", "-rs", f"--junitxml={results}"]
+    # xdist gives each of its workers a directory, by default in /tmp, and leaves it there.
+    argv = [python, "-m", "pytest", "tests/e2e", "-q", "-rs", f"--junitxml={results}",
+            f"--basetemp={results.parent / 'pytest'}"]
     if can_import(python, "xdist"):
         argv += ["-n", str(JOBS)]
     argv += shlex.split(os.environ.get("PYTEST_ARGS", ""))
