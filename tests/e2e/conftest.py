@@ -1,5 +1,6 @@
 """Options and fixtures. Every test that asks for `tm` gets a world of its own and must leave nothing."""
 import os
+import signal
 import random
 from pathlib import Path
 
@@ -11,6 +12,12 @@ from lab.world import World
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOGS = ("host.log", "engine.log", "console.log")
+
+
+def pytest_configure():
+    """A shell that starts us in the background has us, and so all our children, ignore ^C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_addoption(parser):
