@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Figure:
-    """What tailmac takes beside what `other` takes; the ratio of the medians must stay below
+    """What tailmac takes beside what `other` takes; the median of the rounds' ratios must stay below
     `limit`. None: shown for comparison, nothing is promised."""
     what: str
     other: str
@@ -32,7 +32,7 @@ class Figure:
 
     @property
     def ratio(self):
-        return statistics.median(self.ours) / statistics.median(self.theirs)
+        return statistics.median(a / b for a, b in zip(self.ours, self.theirs))
 
     @property
     def met(self):
