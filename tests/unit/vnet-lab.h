@@ -1,0 +1,232 @@
+// A lab for tests: plugs 0, 1, 2 in "home" (192.168.0.1/24), plug 3 in "office" (10.2.0.1/16); what
+// comes out is kept. And packets, built by code that shares nothing with the one under test.
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "vnet/vnet.h"
+
+#define HOME 0xc0a80001u
+#define OFFICE 0x0a020001u
+#define MAC_A "52cccccccc01"
+#define MAC_B "52cccccccc02"
+#define MAC_X "020000000001"
+#define MAC_ROUTER "52eeeeeeee01"
+#define MAC_ALL "ffffffffffff"
+#define SECOND 1000000000u
+
+struct wire {
+    size_t n;
+    uint8_t at[VNET_FRAME_MAX + 1];
+};
+
+struct lab {
+    struct vnet *v;
+    uint64_t now;
+    unsigned count; // frames that came out
+    struct {
+        unsigned plug;
+        struct wire frame;
+    } out[16];
+};
+
+static inline void lab_output(void *arg, unsigned plug, const uint8_t *frame, size_t n)
+{
+    struct lab *lab = arg;
+    assert_in_range(lab->count, 0, 15);
+    lab->out[lab->count].plug = plug;
+    lab->out[lab->count].frame.n = n;
+    memcpy(lab->out[lab->count++].frame.at, frame, n);
+}
+
+static inline void lab_limited(struct lab *lab, const struct vnet_limits *limits)
+{
+    const struct vnet_network networks[] = {
+        {"home", HOME, 24, 1500, 3600, "lab.test"},
+        {"office", OFFICE, 16, 1400, 60, NULL},
+    };
+    struct err e;
+    lab->now = SECOND;
+    lab->count = 0;
+    lab->v = vnet_new(limits, 42, lab_output, lab);
+    assert_int_equal(vnet_add_network(lab->v, &networks[0], &e), 0);
+    assert_int_equal(vnet_add_network(lab->v, &networks[1], &e), 1);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(vnet_add_plug(lab->v, i / 3, &e), i);
+}
+
+static inline int lab_setup(void **state)
+{
+    struct lab *lab = calloc(1, sizeof *lab);
+    lab_limited(lab, &vnet_default_limits);
+    *state = lab;
+    return 0;
+}
+
+static inline int lab_teardown(void **state)
+{
+    struct lab *lab = *state;
+    vnet_free(lab->v);
+    free(lab);
+    return 0;
+}
+
+// Sends a frame, from an allocation of its exact size so that a read beyond it shows, and lets
+// everything come out.
+static inline void lab_send_part(struct lab *lab, unsigned plug, const struct wire *w, size_t n)
+{
+    uint8_t *exact = malloc(n ? n : 1);
+    memcpy(exact, w->at, n);
+    lab->count = 0;
+    vnet_input(lab->v, lab->now, plug, exact, n);
+    free(exact);
+    vnet_advance(lab->v, lab->now);
+    assert_true(vnet_next(lab->v) == VNET_NEVER);
+}
+
+static inline void lab_send(struct lab *lab, unsigned plug, const struct wire *w)
+{
+    lab_send_part(lab, plug, w, w->n);
+}
+
+static inline uint64_t lab_drops(const struct lab *lab, unsigned plug, enum vnet_drop why)
+{
+    return vnet_counters(lab->v, plug)->drops[why];
+}
+
+// Sends a frame that must be dropped for this reason, without an answer.
+static inline void lab_refused(struct lab *lab, unsigned plug, const struct wire *w,
+                               enum vnet_drop why)
+{
+    uint64_t before = lab_drops(lab, plug, why);
+    lab_send(lab, plug, w);
+    for (unsigned i = 0; i < lab->count; i++)
+        assert_int_not_equal(lab->out[i].plug, plug);
+    assert_int_equal(lab_drops(lab, plug, why), before + 1);
+}
+
+// The one answer to the sender at plug 0 (others may have seen a copy of what it sent).
+static inline const struct wire *lab_answer(const struct lab *lab)
+{
+    const struct wire *found = NULL;
+    for (unsigned i = 0; i < lab->count; i++) {
+        if (lab->out[i].plug != 0)
+            continue;
+        assert_null(found);
+        found = &lab->out[i].frame;
+    }
+    assert_non_null(found);
+    return found;
+}
+
+static inline unsigned lab_answers(const struct lab *lab, unsigned plug)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < lab->count; i++)
+        n += lab->out[i].plug == plug;
+    return n;
+}
+
+// Appends hexadecimal digits; blanks between them are passed over.
+static inline void hex(struct wire *w, const char *digits)
+{
+    for (const char *d = digits; *d; d++) {
+        if (*d == ' ')
+            continue;
+        const char pair[] = {d[0], d[1], 0};
+        w->at[w->n++] = (uint8_t)strtoul(pair, NULL, 16);
+        d++;
+    }
+}
+
+static inline void number(struct wire *w, uint32_t v, int bytes)
+{
+    while (bytes-- > 0)
+        w->at[w->n++] = (uint8_t)(v >> 8 * bytes);
+}
+
+static inline uint32_t number_at(const struct wire *w, size_t at, int bytes)
+{
+    uint32_t v = 0;
+    assert_in_range(at + bytes, 0, w->n);
+    while (bytes-- > 0)
+        v = v << 8 | w->at[at++];
+    return v;
+}
+
+static inline void assert_hex(const struct wire *w, size_t at, const char *digits)
+{
+    struct wire want = {0};
+    hex(&want, digits);
+    assert_in_range(at + want.n, 0, w->n);
+    assert_memory_equal(w->at + at, want.at, want.n);
+}
+
+// Sums words one by one with the carry brought round at once.
+static inline uint16_t word_sum(const uint8_t *at, size_t n, uint32_t sum)
+{
+    for (size_t i = 0; i < n; i++) {
+        sum += i % 2 ? at[i] : (uint32_t)at[i] << 8;
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    return (uint16_t)sum;
+}
+
+static inline void set16(struct wire *w, size_t at, unsigned v)
+{
+    w->at[at] = (uint8_t)(v >> 8);
+    w->at[at + 1] = (uint8_t)v;
+}
+
+static inline void seal_ipv4(struct wire *w)
+{
+    set16(w, 24, 0);
+    set16(w, 24, ~word_sum(w->at + 14, (w->at[14] & 15) * 4u, 0) & 0xffff);
+}
+
+// The sum over a UDP datagram and its pseudo header; 0xffff when it is right.
+static inline uint16_t udp_sum(const struct wire *w)
+{
+    return word_sum(w->at + 34, w->n - 34, 17 + (uint32_t)(w->n - 34) + word_sum(w->at + 26, 8, 0));
+}
+
+// An IPv4 packet in an Ethernet frame.
+static inline struct wire ipv4(const char *to_mac, const char *from_mac, uint32_t from, uint32_t to,
+                               unsigned protocol, const struct wire *payload)
+{
+    struct wire w = {0};
+    hex(&w, to_mac);
+    hex(&w, from_mac);
+    hex(&w, "0800 4500");
+    number(&w, 20 + (uint32_t)payload->n, 2);
+    hex(&w, "1234 0000 40");
+    number(&w, protocol, 1);
+    number(&w, 0, 2);
+    number(&w, from, 4);
+    number(&w, to, 4);
+    memcpy(w.at + w.n, payload->at, payload->n);
+    w.n += payload->n;
+    seal_ipv4(&w);
+    return w;
+}
+
+static inline struct wire udp(const char *to_mac, const char *from_mac, uint32_t from, uint32_t to,
+                              unsigned from_port, unsigned to_port, const struct wire *payload)
+{
+    struct wire u = {0};
+    number(&u, from_port, 2);
+    number(&u, to_port, 2);
+    number(&u, 8 + (uint32_t)payload->n, 2);
+    number(&u, 0, 2);
+    memcpy(u.at + u.n, payload->at, payload->n);
+    u.n += payload->n;
+    struct wire w = ipv4(to_mac, from_mac, from, to, 17, &u);
+    set16(&w, 40, ~udp_sum(&w) & 0xffff);
+    return w;
+}
