@@ -21,7 +21,7 @@ clang-format clang-tidy cppcheck shellcheck git
 # checks of man pages and completions
 mandoc zsh fish
 # end-to-end tests
-python3 python3-pytest python3-pytest-xdist util-linux iproute2 procps
+python3 python3-pytest python3-pytest-xdist util-linux iproute2 procps strace
 END
 }
 
