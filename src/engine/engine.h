@@ -43,8 +43,7 @@ struct engine_saved {
 // What to start; borrowed during the call only.
 struct engine_spec {
     const struct vm_config *config;
-    const char *dir; // the VM's directory, absolute
-    int dir_fd;
+    int dir_fd;          // the VM's directory
     const char *runtime; // directory for what this boot of the host may remember
     int lock_fd;         // inherited: the VM's lock ends with the last of both
     int console_fd;      // the guest's serial console

@@ -241,7 +241,6 @@ static int start_engine(struct host *h, int console_fd, int agent_fd, struct err
                                  .engine = json_object_get(h->manifest, "engine")};
     struct engine_spec spec = {
         .config = &h->vm.config,
-        .dir = h->vm_path,
         .dir_fd = h->vm.fd,
         .runtime = h->store.runtime,
         .lock_fd = h->vm.lock_fd,

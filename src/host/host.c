@@ -351,7 +351,6 @@ static void host_free(struct host *h)
     json_decref(h->manifest);
     store_close(&h->store);
     event_base_free(h->base);
-    free(h->vm_path);
     free(h->reason);
     free(h->note);
     free(h);
@@ -400,7 +399,6 @@ int host_run(struct host_options *options, struct err *e)
         result = open_vm(h, e);
         if (result == 0) {
             file_sweep_temporaries(h->vm.fd);
-            h->vm_path = xasprintf("%s/%s", h->store.path, options->id);
             result = run_guest(h, e);
             close_run(h);
             answer_waiting(h);

@@ -34,14 +34,11 @@ struct host_nic {
     struct mac actual; // the guest's, which differs after a restore with another configuration
 };
 
-struct save_job;
-
 struct host {
     struct host_options *options;
     struct event_base *base;
     struct store store;
     struct vm vm;
-    char *vm_path; // absolute
 
     enum state state;
     char *reason;          // of the state, where it has one
@@ -71,7 +68,6 @@ struct host {
     bool replug_failed;
     json_t *manifest; // of the state being restored
 
-    struct save_job *save;
     struct request *waiting[16]; // who ordered the end, answered when it is true
     int waiting_count;
     char started[32];

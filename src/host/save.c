@@ -18,7 +18,6 @@ struct save_job {
 
 static void free_job(struct save_job *job)
 {
-    job->host->save = NULL;
     if (job->dir_fd >= 0)
         close(job->dir_fd);
     free(job->reason);
@@ -138,7 +137,7 @@ int save_start(struct host *h, bool sync, struct err *e)
         return err_set(e, ERR_BUSY, "a NIC is being replaced; try again");
     if (host_order(h, IN_SAVE, e) < 0)
         return -1;
-    struct save_job *job = h->save = xcalloc(1, sizeof *job);
+    struct save_job *job = xcalloc(1, sizeof *job);
     *job = (struct save_job){
         .host = h, .from = from, .reason = TAKE_PTR(reason), .sync = sync, .dir_fd = -1};
     h->agent_expected = agent_is_ready(h->agent);
