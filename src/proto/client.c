@@ -88,35 +88,6 @@ const json_t *client_hello(const struct client_conn *c)
     return c->hello;
 }
 
-static int send_request(struct client_conn *c, json_t *request, struct err *e)
-{
-    AUTO_FREE char *text = json_dumps(request, JSON_COMPACT);
-    AUTO_FREE char *line = xasprintf("%s\n", text);
-    size_t n = strlen(line);
-    for (size_t at = 0; at < n;) {
-        ssize_t w = send(c->fd, line + at, n - at, MSG_NOSIGNAL);
-        if (w < 0 && errno != EINTR)
-            return err_set(e, ERR_FAILED, "the server went away");
-        at += w > 0 ? (size_t)w : 0;
-    }
-    return 0;
-}
-
-static json_t *unpack_answer(const json_t *answer, struct err *e)
-{
-    json_t *ok = json_object_get(answer, "ok");
-    if (ok)
-        return json_incref(ok);
-    const char *code = NULL;
-    const char *message = NULL;
-    if (json_unpack((json_t *)answer, "{s:{s:s, s:s}}", "error", "code", &code, "message",
-                    &message) < 0)
-        err_set(e, ERR_FAILED, "the server's answer is neither ok nor error");
-    else
-        err_set(e, err_code_parse(code), "%s", message);
-    return NULL;
-}
-
 json_t *client_call(struct client_conn *c, const char *verb, json_t *args, int64_t timeout_ms,
                     bool *gone, struct err *e)
 {
@@ -124,11 +95,12 @@ json_t *client_call(struct client_conn *c, const char *verb, json_t *args, int64
     json_int_t id = ++c->next_id;
     json_t *request =
         json_pack("{s:I, s:s, s:o}", "id", id, "verb", verb, "args", args ? args : json_object());
-    int sent = send_request(c, request, e);
+    AUTO_FREE char *text = line_text(request);
     json_decref(request);
-    if (sent < 0) {
+    if (unix_send(c->fd, text, strlen(text), -1) < 0) {
         if (gone)
             *gone = true;
+        err_set(e, ERR_FAILED, "the server went away");
         return NULL;
     }
     json_t *line;
@@ -138,7 +110,7 @@ json_t *client_call(struct client_conn *c, const char *verb, json_t *args, int64
             continue;
         }
         bool mine = json_integer_value(json_object_get(line, "id")) == id;
-        json_t *ok = mine ? unpack_answer(line, e) : NULL;
+        json_t *ok = mine ? json_incref((json_t *)line_unpack(line, verb, e)) : NULL;
         json_decref(line);
         if (mine)
             return ok;

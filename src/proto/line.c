@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/mem.h"
 
 enum line_result line_take(struct evbuffer *in, json_t **out, struct err *e)
 {
@@ -27,11 +28,16 @@ enum line_result line_take(struct evbuffer *in, json_t **out, struct err *e)
     return LINE_BAD;
 }
 
-void line_put(struct evbuffer *out, const json_t *object)
+char *line_text(const json_t *object)
 {
     AUTO_FREE char *text = json_dumps(object, JSON_COMPACT);
+    return xasprintf("%s\n", text);
+}
+
+void line_put(struct evbuffer *out, const json_t *object)
+{
+    AUTO_FREE char *text = line_text(object);
     evbuffer_add(out, text, strlen(text));
-    evbuffer_add(out, "\n", 1);
 }
 
 static json_t *with_id(const json_t *id)
@@ -55,4 +61,20 @@ json_t *line_answer_error(const json_t *id, const struct err *why)
         answer, "error",
         json_pack("{s:s, s:s}", "code", err_code_name(why->code), "message", why->msg));
     return answer;
+}
+
+const json_t *line_unpack(const json_t *answer, const char *what, struct err *e)
+{
+    (void)what;
+    const char *code = NULL;
+    const char *message = NULL;
+    const json_t *ok = json_object_get(answer, "ok");
+    if (ok)
+        return ok;
+    if (json_unpack((json_t *)answer, "{s:{s:s, s:s}}", "error", "code", &code, "message",
+                    &message) < 0)
+        err_set(e, ERR_FAILED, "the server's answer is neither ok nor error");
+    else
+        err_set(e, err_code_parse(code), "%s", message);
+    return NULL;
 }

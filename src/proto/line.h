@@ -21,9 +21,14 @@ enum line_result {
 // Takes one whole line out of `in`; the last two results set *e.
 enum line_result line_take(struct evbuffer *in, json_t **out, struct err *e);
 
-// Appends an object and a newline to `out`. Does not take the reference.
+// An object and a newline; the caller frees. Neither takes the reference.
+char *line_text(const json_t *object);
+// The same at the end of `out`.
 void line_put(struct evbuffer *out, const json_t *object);
 
 // {"id":…,"ok":…} and {"id":…,"error":{…}}; `id` may be NULL, `ok` is taken.
 json_t *line_answer_ok(const json_t *id, json_t *ok);
 json_t *line_answer_error(const json_t *id, const struct err *why);
+
+// What is in an answer (borrowed), or NULL with the error that is in it. As caller.h wants it.
+const json_t *line_unpack(const json_t *answer, const char *what, struct err *e);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -11,7 +12,11 @@
 #include "base/cleanup.h"
 #include "base/os.h"
 
-enum { CONNECT_SECONDS = 5 };
+enum {
+    CONNECT_SECONDS = 5,
+    // Our servers, and QEMU, read at once; one that takes no byte for so long is not coming back.
+    SEND_MS = 10000,
+};
 
 int unix_address(const char *path, struct sockaddr_un *out, struct err *e)
 {
@@ -67,6 +72,33 @@ int unix_connect(const char *path, bool *absent, struct err *e)
     }
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none);
     return TAKE_FD(fd);
+}
+
+int unix_send(int sock, const char *data, size_t n, int fd)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    for (size_t at = 0; at < n;) {
+        struct iovec iov = {.iov_base = (char *)data + at, .iov_len = n - at};
+        struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+        if (fd >= 0 && at == 0) {
+            msg.msg_control = control.bytes;
+            msg.msg_controllen = sizeof control.bytes;
+            struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+            c->cmsg_level = SOL_SOCKET;
+            c->cmsg_type = SCM_RIGHTS;
+            c->cmsg_len = CMSG_LEN(sizeof fd);
+            memcpy(CMSG_DATA(c), &fd, sizeof fd);
+        }
+        ssize_t w = sendmsg(sock, &msg, MSG_NOSIGNAL);
+        struct pollfd p = {.fd = sock, .events = POLLOUT};
+        if (w < 0 && errno != EINTR && (errno != EAGAIN || poll(&p, 1, SEND_MS) <= 0))
+            return -1;
+        at += w > 0 ? (size_t)w : 0;
+    }
+    return 0;
 }
 
 bool unix_peer_allowed(int fd)

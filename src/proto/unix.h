@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/un.h>
 
 #include "base/err.h"
@@ -14,6 +15,10 @@ int unix_listen(const char *path, struct err *e);
 
 // A blocking stream connection, close-on-exec. *absent (may be NULL) is true when nobody listens.
 int unix_connect(const char *path, bool *absent, struct err *e);
+
+// Sends all of it, and with its first byte `fd` where that is >= 0 (SCM_RIGHTS). -1 where the other
+// end is gone, or, for a non-blocking socket, takes nothing for 10 s. Raises no SIGPIPE.
+int unix_send(int sock, const char *data, size_t n, int fd);
 
 // Whether the other end is of the same user, or root's.
 bool unix_peer_allowed(int fd);

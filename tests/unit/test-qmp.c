@@ -245,11 +245,11 @@ static void its_end_answers_everything(void **state)
     qmp_call(w->qmp, "cont", NULL, -1, on_reply, &a[1]);
     close(w->fd);
     w->fd = -1;
-    assert_answer(w, &a[0], true, "stop: the engine ended");
-    assert_answer(w, &a[1], true, "cont: the engine ended");
+    assert_answer(w, &a[0], true, "QEMU ended before it answered 'stop'");
+    assert_answer(w, &a[1], true, "answered 'cont'");
     qmp_call(w->qmp, "quit", NULL, -1, on_reply, &late);
     qmp_fail(w->qmp); // when its process is gone
-    assert_answer(w, &late, true, "quit: the engine ended");
+    assert_answer(w, &late, true, "answered 'quit'");
     assert_int_equal(w->lost, 1);
     assert_int_equal(a[0].count + a[1].count, 2);
 }

@@ -5,11 +5,11 @@
 #include <jansson.h>
 
 #include "base/err.h"
+#include "proto/caller.h"
 
 struct qmp;
 
-// Exactly one call per command: `result` (borrowed), or NULL and why.
-typedef void qmp_reply(void *arg, const json_t *result, const struct err *why);
+typedef caller_reply qmp_reply;
 
 struct qmp_handlers {
     void (*ready)(void *arg, const json_t *greeting); // capabilities are negotiated
