@@ -38,6 +38,7 @@ void arp_input(struct packet *p, struct bytes payload)
         drop(p, VNET_DROP_BAD_ARP);
         return;
     }
-    if (get16(arp, 6) == OP_REQUEST && get32(arp, 24) == p->network->is.router)
+    if (get16(arp, 6) == OP_REQUEST && p->network->is.router &&
+        get32(arp, 24) == p->network->is.router)
         reply(p, get_mac(arp, 8), get32(arp, 14));
 }

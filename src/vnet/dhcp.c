@@ -19,7 +19,7 @@ enum {
 };
 
 // RFC 2131, 4.1. A relay has the MAC that its message came from.
-static void send_answer(const struct packet *p, const struct dhcp_query *q, enum dhcp_type type,
+static void send_answer(struct packet *p, const struct dhcp_query *q, enum dhcp_type type,
                         uint32_t address, uint32_t lease)
 {
     uint32_t to = q->client_address ? q->client_address : address;
@@ -40,12 +40,12 @@ static void send_answer(const struct packet *p, const struct dhcp_query *q, enum
     udp_send(p, f);
 }
 
-static void refuse(const struct packet *p, const struct dhcp_query *q)
+static void refuse(struct packet *p, const struct dhcp_query *q)
 {
     send_answer(p, q, DHCP_NAK, 0, 0);
 }
 
-static uint64_t after(const struct packet *p, uint64_t seconds)
+static uint64_t after(struct packet *p, uint64_t seconds)
 {
     return p->v->now + seconds * SECOND;
 }

@@ -8,33 +8,55 @@
 const struct mac mac_broadcast = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
 
 // Everything else is dropped: a value below 0x600 is a length (IEEE 802.3, 3.2.6), as spanning
-// tree's, and a VLAN tag or 802.1X would tell a guest of a switch that is not there.
+// tree's, and a VLAN tag or 802.1X would tell a guest of a switch that is not there. A transparent
+// network carries them.
 static const struct {
     uint16_t ethertype;
-    void (*router)(struct packet *p, struct bytes payload); // NULL: the router does not speak it
+    void (*router)(struct packet *p, struct bytes payload);
 } carried[] = {
     {ETHERTYPE_IPV4, ipv4_input},
     {ETHERTYPE_ARP, arp_input},
-    {ETHERTYPE_IPV6, NULL},
 };
 
-static void dispatch(struct packet *p, size_t which, struct bytes frame, struct bytes payload)
+static bool speaks(const struct network *net, unsigned ethertype)
+{
+    return ethertype == ETHERTYPE_IPV6 ? net->is.prefix6 != 0 : net->is.router != 0;
+}
+
+static void to_router(struct packet *p, unsigned ethertype, struct bytes payload)
+{
+    for (size_t i = 0; i < sizeof carried / sizeof *carried; i++) {
+        if (carried[i].ethertype == ethertype && speaks(p->network, ethertype)) {
+            carried[i].router(p, payload);
+            return;
+        }
+    }
+    if (!mac_is_group(p->to_mac))
+        drop(p, VNET_DROP_NO_ROUTE);
+}
+
+static bool is_carried(const struct network *net, unsigned ethertype)
+{
+    return net->is.transparent || ethertype == ETHERTYPE_IPV4 || ethertype == ETHERTYPE_ARP ||
+           ethertype == ETHERTYPE_IPV6;
+}
+
+static void dispatch(struct packet *p, unsigned ethertype, struct bytes frame, struct bytes payload)
 {
     const struct mac zero = {{0}};
-    if (mac_is_group(p->from_mac) || mac_equal(p->from_mac, zero))
+    if (!is_carried(p->network, ethertype))
+        drop(p, VNET_DROP_ETHERTYPE);
+    else if (mac_is_group(p->from_mac) || mac_equal(p->from_mac, zero))
         drop(p, VNET_DROP_BAD_SOURCE);
     else if (!switch_learn(p))
         return;
     else if (mac_is_group(p->to_mac)) {
         switch_flood(p, frame);
-        if (carried[which].router)
-            carried[which].router(p, payload);
-    } else if (!mac_equal(p->to_mac, p->network->router_mac))
-        switch_unicast(p, frame);
-    else if (carried[which].router)
-        carried[which].router(p, payload);
+        to_router(p, ethertype, payload);
+    } else if (mac_equal(p->to_mac, p->network->router_mac))
+        to_router(p, ethertype, payload);
     else
-        drop(p, VNET_DROP_NO_ROUTE);
+        switch_unicast(p, frame);
 }
 
 void ethernet_input(struct packet *p, struct bytes frame)
@@ -51,16 +73,18 @@ void ethernet_input(struct packet *p, struct bytes frame)
     }
     p->to_mac = get_mac(header, 0);
     p->from_mac = get_mac(header, 6);
-    for (size_t i = 0; i < sizeof carried / sizeof *carried; i++) {
-        if (carried[i].ethertype == get16(header, 12)) {
-            dispatch(p, i, frame, payload);
-            return;
-        }
-    }
-    drop(p, VNET_DROP_ETHERTYPE);
+    dispatch(p, get16(header, 12), frame, payload);
 }
 
-struct frame *ethernet_begin(const struct packet *p, struct mac to, unsigned ethertype, size_t n)
+void ethernet_from_uplink(struct packet *p, struct bytes frame)
+{
+    struct bytes payload = frame;
+    struct bytes header;
+    if (pull(&payload, ETHERNET_HEADER, &header))
+        to_router(p, get16(header, 12), payload);
+}
+
+struct frame *ethernet_begin(struct packet *p, struct mac to, unsigned ethertype, size_t n)
 {
     struct frame *f = pool_take(&p->v->pool, ETHERNET_HEADER + n);
     if (!f) {
@@ -73,7 +97,7 @@ struct frame *ethernet_begin(const struct packet *p, struct mac to, unsigned eth
     return f;
 }
 
-void ethernet_send(const struct packet *p, struct frame *f)
+void ethernet_send(struct packet *p, struct frame *f)
 {
     if (!f->full)
         switch_send(p, f);

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "base/parse.h"
+#include "vnet/vnet.h"
 
 // Bytes to read, somebody else's.
 struct bytes {
@@ -47,6 +47,19 @@ static inline struct mac get_mac(struct bytes b, size_t at)
     for (size_t i = 0; i < sizeof mac.octet; i++)
         mac.octet[i] = get8(b, at + i);
     return mac;
+}
+
+static inline struct ip6 get_ip6(struct bytes b, size_t at)
+{
+    struct ip6 address;
+    for (size_t i = 0; i < sizeof address.octet; i++)
+        address.octet[i] = get8(b, at + i);
+    return address;
+}
+
+static inline bool ip6_equal(const struct ip6 *a, const struct ip6 *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
 }
 
 // A frame being written: a buffer of the pool (pool.h). What does not fit is left out whole and

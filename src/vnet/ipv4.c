@@ -58,7 +58,7 @@ static bool split(struct bytes packet, struct bytes *header, struct bytes *paylo
 
 // RFC 1122, 3.2.1.3: addresses that never are on a wire, or never as a guest's source. 0.0.0.0 is
 // one only to ask for an address by broadcast.
-static bool is_martian(const struct packet *p)
+static bool is_martian(struct packet *p)
 {
     return p->from >> 24 == 127 || p->to >> 24 == 127 || p->from >> 28 >= 0xe || p->to == 0 ||
            is_broadcast(p->network, p->from) || p->from == p->network->is.router ||
@@ -104,7 +104,7 @@ void ipv4_input(struct packet *p, struct bytes packet)
         drop(p, get8(header, 8) <= 1 ? VNET_DROP_TTL : VNET_DROP_NO_ROUTE);
 }
 
-struct frame *ipv4_begin(const struct packet *p, struct mac to_mac, uint32_t to, uint8_t protocol,
+struct frame *ipv4_begin(struct packet *p, struct mac to_mac, uint32_t to, uint8_t protocol,
                          size_t n)
 {
     struct frame *f = ethernet_begin(p, to_mac, ETHERTYPE_IPV4, IPV4_HEADER + n);
@@ -122,7 +122,7 @@ struct frame *ipv4_begin(const struct packet *p, struct mac to_mac, uint32_t to,
     return f;
 }
 
-void ipv4_send(const struct packet *p, struct frame *f)
+void ipv4_send(struct packet *p, struct frame *f)
 {
     struct bytes header;
     struct bytes packet = written(f, ETHERNET_HEADER);

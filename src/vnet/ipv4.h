@@ -14,7 +14,7 @@ void ipv4_input(struct packet *p, struct bytes payload);
 bool ipv4_is_host(const struct network *net, uint32_t address);
 
 // An answer from the router's address with room for n bytes; NULL as ethernet_begin().
-struct frame *ipv4_begin(const struct packet *p, struct mac to_mac, uint32_t to, uint8_t protocol,
+struct frame *ipv4_begin(struct packet *p, struct mac to_mac, uint32_t to, uint8_t protocol,
                          size_t n);
 // Fills in length and checksum, and sends.
-void ipv4_send(const struct packet *p, struct frame *f);
+void ipv4_send(struct packet *p, struct frame *f);

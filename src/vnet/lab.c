@@ -1,37 +1,47 @@
-// A lab as its owner sees it: networks and plugs come and go, frames go in, time passes.
+// A lab and its networks, as their owner makes them.
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "vnet/ethernet.h"
 #include "vnet/lab.h"
+#include "vnet/uplink.h"
 
 const struct vnet_limits vnet_default_limits = {
     .networks = 64,
     .plugs = 256,
     .macs_per_plug = 64,
     .leases = 1024,
+    .neighbours = 1024,
+    .mappings = 4096,
     .small_frames = 8192,
     .frames = 8192,
     .jumbo_frames = 1024,
     .deliveries = 32768,
 };
 
-enum { DOMAIN_MAX = 253, MTU_MIN = 576 }; // RFC 1035, 2.3.4; RFC 2132, 5.1 would take 68
+enum {
+    DOMAIN_MAX = 253, // RFC 1035, 2.3.4
+    MTU_MIN = 576,    // RFC 2132, 5.1 would take 68
+    MTU6_MIN = 1280,  // RFC 8200, 5
+};
 
-struct vnet *vnet_new(const struct vnet_limits *limits, uint64_t seed, vnet_output *output,
-                      void *arg)
+// A link each way of every plug and uplink, and what else a router does later.
+enum { TIMERS_OF_PLUG = 2, TIMERS_OF_NETWORK = 8 };
+
+struct vnet *vnet_new(const struct vnet_limits *limits, uint64_t seed,
+                      const struct vnet_owner *owner)
 {
     struct vnet *v = xcalloc(1, sizeof *v);
     v->limits = *limits;
-    v->output = output;
-    v->arg = arg;
+    v->seed = seed;
+    v->owner = *owner;
     v->networks = xcalloc(limits->networks, sizeof *v->networks);
     v->plugs = xcalloc(limits->plugs, sizeof *v->plugs);
-    v->deliveries = xcalloc(limits->deliveries, sizeof *v->deliveries);
     owners_init(&v->owners, limits->plugs, limits->macs_per_plug, seed);
     pool_init(&v->pool, limits);
+    deliveries_init(&v->deliveries, limits->deliveries);
+    timers_init(&v->timers, limits->plugs * TIMERS_OF_PLUG + limits->networks * TIMERS_OF_NETWORK);
     return v;
 }
 
@@ -44,15 +54,19 @@ void vnet_free(struct vnet *v)
         free(v->networks[i].name);
         free(v->networks[i].domain);
     }
+    for (unsigned i = 0; i < v->limits.plugs; i++)
+        free(v->plugs[i].name);
     owners_fini(&v->owners);
     pool_fini(&v->pool);
+    deliveries_fini(&v->deliveries);
+    timers_fini(&v->timers);
     free(v->networks);
     free(v->plugs);
-    free(v->deliveries);
+    free(v->hosts);
     free(v);
 }
 
-static int check_addresses(const struct vnet_network *n, struct err *e)
+static int check_ipv4(const struct vnet_network *n, struct err *e)
 {
     if (n->prefix < 8 || n->prefix > 30)
         return err_set(e, ERR_USAGE, "the prefix length must be 8 to 30, not %u", n->prefix);
@@ -63,25 +77,69 @@ static int check_addresses(const struct vnet_network *n, struct err *e)
     unsigned top = n->router >> 24;
     if (top == 0 || top == 127 || top >= 224)
         return err_set(e, ERR_USAGE, "a network cannot lie in %u.0.0.0/8", top);
+    if (n->lease_seconds == 0)
+        return err_set(e, ERR_USAGE, "a lease must last for at least a second");
+    return 0;
+}
+
+// SLAAC makes addresses of 64 bits, and every router of ours is fe80::1.
+static int check_ipv6(const struct vnet_network *n, struct err *e)
+{
+    const uint8_t *at = n->router6.octet;
+    if (n->prefix6 != 64)
+        return err_set(e, ERR_USAGE, "an IPv6 prefix length must be 64, not %u", n->prefix6);
+    if (at[0] == 0 || at[0] == 0xff || (at[0] == 0xfe && at[1] >= 0x80))
+        return err_set(e, ERR_USAGE, "the router's IPv6 address must be a global unicast one");
+    return 0;
+}
+
+static int check_mtus(const struct vnet_network *n, struct err *e)
+{
+    int least = n->prefix6 ? MTU6_MIN : MTU_MIN;
+    if (n->mtu < least || n->mtu > VNET_MTU_MAX)
+        return err_set(e, ERR_USAGE, "the MTU must be %d to %d", least, VNET_MTU_MAX);
+    if (n->wan_mtu && (n->wan_mtu < least || n->wan_mtu > VNET_MTU_MAX))
+        return err_set(e, ERR_USAGE, "the uplink's MTU must be %d to %d", least, VNET_MTU_MAX);
+    return 0;
+}
+
+static bool overlap(const struct vnet_network *a, const struct vnet_network *b)
+{
+    uint8_t shorter = a->prefix < b->prefix ? a->prefix : b->prefix;
+    bool routed = a->nat == VNET_NAT_NONE && b->nat == VNET_NAT_NONE;
+    return routed && a->router && b->router && !((a->router ^ b->router) >> (32 - shorter));
+}
+
+// Routers find each other's networks by their addresses.
+static int check_others(const struct vnet *v, const struct vnet_network *n, struct err *e)
+{
+    for (unsigned i = 0; i < v->network_count; i++) {
+        const struct vnet_network *other = &v->networks[i].is;
+        if (strcmp(other->name, n->name) == 0)
+            return err_set(e, ERR_EXISTS, "there is a network \"%s\" already", n->name);
+        if (n->wan && n->wan == other->wan)
+            return err_set(e, ERR_EXISTS, "network \"%s\" has the same WAN address", other->name);
+        if (overlap(n, other) || (n->prefix6 && other->prefix6 &&
+                                  memcmp(&n->router6, &other->router6, n->prefix6 / 8) == 0))
+            return err_set(e, ERR_EXISTS, "its addresses are network \"%s\"'s", other->name);
+    }
     return 0;
 }
 
 static int check_network(const struct vnet *v, const struct vnet_network *n, struct err *e)
 {
-    if (id_check(n->name, e) < 0 || check_addresses(n, e) < 0)
+    if (id_check(n->name, e) < 0 || check_mtus(n, e) < 0 || (n->router && check_ipv4(n, e) < 0) ||
+        (n->prefix6 && check_ipv6(n, e) < 0))
         return -1;
-    if (n->mtu < MTU_MIN || n->mtu > VNET_MTU_MAX)
-        return err_set(e, ERR_USAGE, "the MTU must be %d to %d", MTU_MIN, VNET_MTU_MAX);
-    if (n->lease_seconds == 0)
-        return err_set(e, ERR_USAGE, "a lease must last for at least a second");
+    if (!n->router && !n->prefix6)
+        return err_set(e, ERR_USAGE, "a network has addresses of IPv4 or of IPv6");
+    if (n->nat != VNET_NAT_NONE && (!n->wan || !n->router))
+        return err_set(e, ERR_USAGE, "a NAT needs a WAN address and a LAN of IPv4");
     if (n->domain && (!*n->domain || strlen(n->domain) > DOMAIN_MAX))
         return err_set(e, ERR_USAGE, "a domain name has 1 to %d characters", DOMAIN_MAX);
-    for (unsigned i = 0; i < v->network_count; i++)
-        if (strcmp(v->networks[i].name, n->name) == 0)
-            return err_set(e, ERR_EXISTS, "there is a network \"%s\" already", n->name);
     if (v->network_count == v->limits.networks || v->network_count == VNET_NETWORKS_MAX)
         return err_set(e, ERR_USAGE, "there are %u networks already", v->network_count);
-    return 0;
+    return check_others(v, n, e);
 }
 
 int vnet_add_network(struct vnet *v, const struct vnet_network *n, struct err *e)
@@ -95,97 +153,18 @@ int vnet_add_network(struct vnet *v, const struct vnet_network *n, struct err *e
     net->is = *n;
     net->is.name = net->name;
     net->is.domain = net->domain;
+    if (!net->is.wan_mtu)
+        net->is.wan_mtu = net->is.mtu;
     net->router_mac = (struct mac){{0x52, 0xee, 0xee, 0xee, 0xee, (uint8_t)(number + 1)}};
+    net->random = random_stream(v->seed, number);
     leases_init(&net->leases, n->router, n->prefix, v->limits.leases);
+    uplink_init(net);
     TAILQ_INIT(&net->plugs);
     return (int)number;
 }
 
-int vnet_add_plug(struct vnet *v, unsigned network, struct err *e)
+const struct vnet_counters *vnet_network_counters(const struct vnet *v, unsigned network)
 {
-    if (network >= v->network_count)
-        return err_set(e, ERR_USAGE, "there is no network %u", network);
-    for (unsigned i = 0; i < v->limits.plugs; i++) {
-        struct plug *plug = &v->plugs[i];
-        if (plug->network)
-            continue;
-        *plug = (struct plug){.network = &v->networks[network]};
-        TAILQ_INSERT_TAIL(&plug->network->plugs, plug, same_network);
-        return (int)i;
-    }
-    return err_set(e, ERR_USAGE, "there are %u plugs already", v->limits.plugs);
-}
-
-static struct delivery *delivery_at(struct vnet *v, uint32_t i)
-{
-    return &v->deliveries[(v->first + i) % v->limits.deliveries];
-}
-
-static struct plug *plug_of(const struct vnet *v, unsigned number)
-{
-    assert(number < v->limits.plugs && v->plugs[number].network);
-    return &v->plugs[number];
-}
-
-void vnet_remove_plug(struct vnet *v, unsigned number)
-{
-    struct plug *plug = plug_of(v, number);
-    for (uint32_t i = 0; i < v->waiting; i++)
-        if (delivery_at(v, i)->plug == plug)
-            delivery_at(v, i)->plug = NULL;
-    owners_forget(&v->owners, number);
-    TAILQ_REMOVE(&plug->network->plugs, plug, same_network);
-    plug->network = NULL;
-}
-
-static void pass_time(struct vnet *v, uint64_t now)
-{
-    if (now > v->now)
-        v->now = now;
-}
-
-void vnet_input(struct vnet *v, uint64_t now, unsigned number, const uint8_t *frame, size_t n)
-{
-    struct plug *plug = plug_of(v, number);
-    pass_time(v, now);
-    plug->counters.frames_in++;
-    plug->counters.bytes_in += n;
-    struct packet p = {.v = v, .network = plug->network, .plug = plug};
-    ethernet_input(&p, (struct bytes){frame, n});
-}
-
-void lab_deliver(struct vnet *v, struct plug *to, struct frame *f)
-{
-    if (v->waiting == v->limits.deliveries) {
-        to->counters.drops[VNET_DROP_QUEUE_FULL]++;
-        return;
-    }
-    f->refs++;
-    *delivery_at(v, v->waiting++) = (struct delivery){v->now, to, f};
-}
-
-uint64_t vnet_next(const struct vnet *v)
-{
-    return v->waiting > 0 ? v->deliveries[v->first].due : VNET_NEVER;
-}
-
-void vnet_advance(struct vnet *v, uint64_t now)
-{
-    pass_time(v, now);
-    while (v->waiting > 0 && v->deliveries[v->first].due <= v->now) {
-        struct delivery d = *delivery_at(v, 0);
-        v->first = (v->first + 1) % v->limits.deliveries;
-        v->waiting--;
-        if (d.plug) {
-            d.plug->counters.frames_out++;
-            d.plug->counters.bytes_out += d.frame->n;
-            v->output(v->arg, (unsigned)(d.plug - v->plugs), d.frame->data, d.frame->n);
-        }
-        pool_release(&v->pool, d.frame);
-    }
-}
-
-const struct vnet_counters *vnet_counters(const struct vnet *v, unsigned plug)
-{
-    return &plug_of(v, plug)->counters;
+    assert(network < v->network_count);
+    return &v->networks[network].counters;
 }

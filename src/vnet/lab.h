@@ -1,60 +1,78 @@
 // The inside of a lab, for the core's own files: networks, plugs, frames on their way.
 #pragma once
 
+#include <stddef.h>
 #include <sys/queue.h>
 
 #include "vnet/leases.h"
+#include "vnet/link.h"
 #include "vnet/owners.h"
 #include "vnet/pool.h"
+#include "vnet/random.h"
+#include "vnet/timers.h"
 #include "vnet/vnet.h"
+
+#define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 struct network {
     char *name, *domain; // what `is` points to
     struct vnet_network is;
     struct mac router_mac;
+    struct random random; // its router's
     struct leases leases;
+    struct link uplink[2]; // VNET_UP: into the internet
+    struct vnet_counters counters;
     TAILQ_HEAD(, plug) plugs;
 };
 
 struct plug {
     struct network *network; // NULL: this number is free
+    char *name;
     TAILQ_ENTRY(plug) same_network;
+    struct link link[2]; // by direction
     struct vnet_counters counters;
-};
-
-struct delivery {
-    uint64_t due;
-    struct plug *plug; // NULL: was removed meanwhile
-    struct frame *frame;
 };
 
 struct vnet {
     struct vnet_limits limits;
+    uint64_t seed;
     uint64_t now;
-    vnet_output *output;
-    void *arg;
+    uint64_t until; // what vnet_advance() was called with
+    struct vnet_owner owner;
     struct network *networks;
     unsigned network_count;
     struct plug *plugs;
     struct owners owners;
     struct pool pool;
-    // A ring in the order of their times, which is that of their coming: nothing is delayed yet.
-    struct delivery *deliveries;
-    uint32_t first, waiting;
+    struct deliveries deliveries;
+    struct timers timers;
+    struct host *hosts; // of the internet
+    unsigned host_count;
 };
 
 // A frame that came in, and what was found out about it on its way up the protocols.
 struct packet {
     struct vnet *v;
-    struct network *network;
-    struct plug *plug;
+    struct network *network; // whose switch or router has it
+    struct plug *plug;       // it came from; NULL: from the router's uplink
+    struct frame *buffer;    // that holds it; NULL: it is the caller's
     struct mac to_mac, from_mac;
     uint32_t to, from; // IPv4
+    struct ip6 to6, from6;
+    int dropped; // the first reason, or -1
 };
 
-static inline void drop(const struct packet *p, enum vnet_drop why)
+static inline void drop(struct packet *p, enum vnet_drop why)
 {
-    p->plug->counters.drops[why]++;
+    struct vnet_counters *counters = p->plug ? &p->plug->counters : &p->network->counters;
+    counters->drops[why]++;
+    if (p->dropped < 0)
+        p->dropped = (int)why;
+}
+
+static inline unsigned plug_number(const struct vnet *v, const struct plug *plug)
+{
+    return (unsigned)(plug - v->plugs);
 }
 
 // Queues a frame for a plug; takes a reference of its own.

@@ -3,6 +3,8 @@
 
 #include "vnet/ethernet.h"
 
+#define MAC_AGE (300 * 1000000000ull) // ns; IEEE 802.1D, table 7-5
+
 static unsigned network_number(const struct packet *p)
 {
     return (unsigned)(p->network - p->v->networks);
@@ -10,21 +12,38 @@ static unsigned network_number(const struct packet *p)
 
 static struct plug *owner_of(const struct packet *p, struct mac mac)
 {
-    int plug = owners_find(&p->v->owners, network_number(p), mac);
-    return plug == OWNER_NONE ? NULL : &p->v->plugs[plug];
+    const struct owner *owner = owners_find(&p->v->owners, network_number(p), mac);
+    return owner ? &p->v->plugs[owners_plug(&p->v->owners, owner)] : NULL;
 }
 
-bool switch_learn(const struct packet *p)
+// Nobody becomes the router.
+static bool may_take(struct packet *p, const struct owner *owner)
 {
-    const struct plug *owner = owner_of(p, p->from_mac);
-    if (owner == p->plug)
+    const struct vnet_owner *ask = &p->v->owner;
+    if (mac_equal(p->from_mac, p->network->router_mac))
+        return false;
+    return !owner ||
+           (ask->may_take && ask->may_take(ask->arg, p->from_mac, owners_plug(&p->v->owners, owner),
+                                           plug_number(p->v, p->plug)));
+}
+
+bool switch_learn(struct packet *p)
+{
+    struct owners *owners = &p->v->owners;
+    uint64_t now = p->v->now;
+    struct owner *owner = owners_find(owners, network_number(p), p->from_mac);
+    if (owner && owners_plug(owners, owner) == plug_number(p->v, p->plug)) {
+        owner->seen = now;
         return true;
-    if (owner || mac_equal(p->from_mac, p->network->router_mac)) {
+    }
+    if (!may_take(p, owner)) {
         drop(p, VNET_DROP_STOLEN_MAC);
         return false;
     }
-    if (!owners_add(&p->v->owners, network_number(p), p->from_mac,
-                    (unsigned)(p->plug - p->v->plugs))) {
+    if (owner)
+        owners_remove(owners, owner);
+    if (!owners_add(owners, network_number(p), p->from_mac, plug_number(p->v, p->plug), now,
+                    now > MAC_AGE ? now - MAC_AGE : 0)) {
         drop(p, VNET_DROP_TOO_MANY_MACS);
         return false;
     }
@@ -41,9 +60,15 @@ static void deliver_to_others(const struct packet *p, const struct plug *not_to,
     }
 }
 
-static struct frame *copy(const struct packet *p, struct bytes frame)
+// The frame in a buffer of the pool, with a reference for the caller.
+static struct frame *buffer_of(struct packet *p, struct bytes frame)
 {
-    struct frame *f = pool_take(&p->v->pool, frame.n);
+    struct frame *f = p->buffer;
+    if (f) {
+        f->refs++;
+        return f;
+    }
+    f = pool_take(&p->v->pool, frame.n);
     if (f)
         put(f, frame.at, frame.n);
     else
@@ -56,26 +81,26 @@ static bool is_alone(const struct packet *p)
     return TAILQ_FIRST(&p->network->plugs) == p->plug && !TAILQ_NEXT(p->plug, same_network);
 }
 
-void switch_flood(const struct packet *p, struct bytes frame)
+void switch_flood(struct packet *p, struct bytes frame)
 {
-    struct frame *f = is_alone(p) ? NULL : copy(p, frame);
+    struct frame *f = is_alone(p) ? NULL : buffer_of(p, frame);
     if (!f)
         return;
     deliver_to_others(p, p->plug, f);
     pool_release(&p->v->pool, f);
 }
 
-void switch_unicast(const struct packet *p, struct bytes frame)
+void switch_unicast(struct packet *p, struct bytes frame)
 {
     struct plug *to = owner_of(p, p->to_mac);
-    if (!to && is_alone(p)) {
+    if (!to && (p->network->is.no_flood || is_alone(p))) {
         drop(p, VNET_DROP_NOBODY);
     } else if (!to) {
         switch_flood(p, frame);
     } else if (to == p->plug) {
         drop(p, VNET_DROP_SAME_PLUG);
     } else {
-        struct frame *f = copy(p, frame);
+        struct frame *f = buffer_of(p, frame);
         if (!f)
             return;
         lab_deliver(p->v, to, f);
@@ -83,7 +108,7 @@ void switch_unicast(const struct packet *p, struct bytes frame)
     }
 }
 
-void switch_send(const struct packet *p, struct frame *f)
+void switch_send(struct packet *p, struct frame *f)
 {
     struct mac mac = get_mac(written(f, 0), 0);
     struct plug *to = mac_is_group(mac) ? NULL : owner_of(p, mac);

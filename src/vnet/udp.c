@@ -16,7 +16,7 @@ static const struct {
 };
 
 // A checksum of 0 is none (RFC 768).
-static bool is_sound(const struct packet *p, struct bytes datagram)
+static bool is_sound(struct packet *p, struct bytes datagram)
 {
     uint32_t pseudo = checksum_pseudo(p->from, p->to, PROTOCOL_UDP, datagram.n);
     return get16(datagram, AT_CHECKSUM) == 0 ||
@@ -43,7 +43,7 @@ void udp_input(struct packet *p, struct bytes datagram)
         drop(p, VNET_DROP_NO_PORT);
 }
 
-struct frame *udp_begin(const struct packet *p, struct mac to_mac, uint32_t to, unsigned from_port,
+struct frame *udp_begin(struct packet *p, struct mac to_mac, uint32_t to, unsigned from_port,
                         unsigned to_port, size_t n)
 {
     struct frame *f = ipv4_begin(p, to_mac, to, PROTOCOL_UDP, UDP_HEADER + n);
@@ -56,7 +56,7 @@ struct frame *udp_begin(const struct packet *p, struct mac to_mac, uint32_t to, 
     return f;
 }
 
-void udp_send(const struct packet *p, struct frame *f)
+void udp_send(struct packet *p, struct frame *f)
 {
     struct bytes ip = written(f, ETHERNET_HEADER);
     struct bytes datagram = written(f, AT_UDP);

@@ -100,24 +100,46 @@ static void every_drop_has_its_words(void **state)
 
 static void bad_networks_are_refused(void **state)
 {
+#define LAN(...)                                                                                   \
+    {                                                                                              \
+        .name = "lan", .router = 0xac100001, .prefix = 24, .mtu = 1500, .lease_seconds = 1,        \
+        __VA_ARGS__                                                                                \
+    }
     static const struct vnet_network bad[] = {
-        {"", HOME, 24, 1500, 1, NULL},          {"lan", HOME, 31, 1500, 1, NULL},
-        {"lan", HOME, 7, 1500, 1, NULL},        {"lan", HOME - 1, 24, 1500, 1, NULL},
-        {"lan", HOME | 255, 24, 1500, 1, NULL}, {"lan", 0x7f000001, 24, 1500, 1, NULL},
-        {"lan", 0xe0000001, 24, 1500, 1, NULL}, {"lan", HOME, 24, 575, 1, NULL},
-        {"lan", HOME, 24, 9217, 1, NULL},       {"lan", HOME, 24, 1500, 0, NULL},
-        {"lan", HOME, 24, 1500, 1, ""},
+        LAN(.name = ""),
+        LAN(.prefix = 31),
+        LAN(.prefix = 7),
+        LAN(.router = 0xac100000),
+        LAN(.router = 0xac1000ff),
+        LAN(.router = 0x7f000001),
+        LAN(.router = 0xe0000001),
+        LAN(.router = 0), // no IPv6 either
+        LAN(.mtu = 575),
+        LAN(.mtu = 9217),
+        LAN(.wan_mtu = 575),
+        LAN(.lease_seconds = 0),
+        LAN(.domain = ""),
+        LAN(.nat = VNET_NAT_EASY), // without a WAN address
+        LAN(.router6 = {{0x20, 1}}, .prefix6 = 48),
+        LAN(.router6 = {{0xfe, 0x80}}, .prefix6 = 64),
+        LAN(.router6 = {{0x20, 1}}, .prefix6 = 64, .mtu = 1279),
     };
+    static const struct vnet_network taken[] = {
+        LAN(.name = "home"),
+        LAN(.router = HOME + 1, .prefix = 16),
+    };
+#undef LAN
     struct lab *lab = *state;
     struct err e = {0};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_int_equal(vnet_add_network(lab->v, &bad[i], &e), -1);
         assert_int_equal(e.code, ERR_USAGE);
     }
-    const struct vnet_network again = {"home", HOME, 24, 1500, 1, NULL};
-    assert_int_equal(vnet_add_network(lab->v, &again, &e), -1);
-    assert_int_equal(e.code, ERR_EXISTS);
-    assert_int_equal(vnet_add_plug(lab->v, 2, &e), -1);
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+        assert_int_equal(vnet_add_network(lab->v, &taken[i], &e), -1);
+        assert_int_equal(e.code, ERR_EXISTS);
+    }
+    assert_int_equal(vnet_add_plug(lab->v, &(struct vnet_plug){"a", 2}, &e), -1);
 }
 
 int main(void)

@@ -87,7 +87,7 @@ static void a_mac_stays_where_it_is(void **state)
     vnet_remove_plug(lab->v, 0);
     send(lab, 1, MAC_ALL, MAC_A);
     assert_int_equal(lab->count, 1);
-    assert_int_equal(vnet_add_plug(lab->v, 0, &e), 0);
+    assert_int_equal(vnet_add_plug(lab->v, &(struct vnet_plug){"again"}, &e), 0);
     refuse(lab, 0, MAC_ALL, MAC_A, VNET_DROP_STOLEN_MAC);
 }
 

@@ -36,29 +36,36 @@ struct lab {
     } out[16];
 };
 
-static inline void lab_output(void *arg, unsigned plug, const uint8_t *frame, size_t n)
+static inline void lab_output(void *arg, unsigned plug, struct frame *f)
 {
+    size_t n = vnet_frame_size(f);
     struct lab *lab = arg;
     assert_in_range(lab->count, 0, 15);
     lab->out[lab->count].plug = plug;
     lab->out[lab->count].frame.n = n;
-    memcpy(lab->out[lab->count++].frame.at, frame, n);
+    memcpy(lab->out[lab->count++].frame.at, vnet_frame_data(f), n);
 }
 
 static inline void lab_limited(struct lab *lab, const struct vnet_limits *limits)
 {
     const struct vnet_network networks[] = {
-        {"home", HOME, 24, 1500, 3600, "lab.test"},
-        {"office", OFFICE, 16, 1400, 60, NULL},
+        {.name = "home",
+         .router = HOME,
+         .prefix = 24,
+         .mtu = 1500,
+         .lease_seconds = 3600,
+         .domain = "lab.test"},
+        {.name = "office", .router = OFFICE, .prefix = 16, .mtu = 1400, .lease_seconds = 60},
     };
     struct err e;
     lab->now = SECOND;
     lab->count = 0;
-    lab->v = vnet_new(limits, 42, lab_output, lab);
+    lab->v = vnet_new(limits, 42, &(struct vnet_owner){.output = lab_output, .arg = lab});
     assert_int_equal(vnet_add_network(lab->v, &networks[0], &e), 0);
     assert_int_equal(vnet_add_network(lab->v, &networks[1], &e), 1);
     for (int i = 0; i < 4; i++)
-        assert_int_equal(vnet_add_plug(lab->v, i / 3, &e), i);
+        assert_int_equal(
+            vnet_add_plug(lab->v, &(struct vnet_plug){.name = "plug", .network = i / 3}, &e), i);
 }
 
 static inline int lab_setup(void **state)

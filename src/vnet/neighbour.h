@@ -1,0 +1,15 @@
+// The hosts on a router's LAN: which MAC has an address, asked by ARP and by neighbour discovery.
+//
+// IPv4 addresses are mapped into IPv6 (::ffff:192.0.2.1, RFC 4291, 2.5.5.2).
+#pragma once
+
+#include "vnet/lab.h"
+
+// The router's packet for a host on its LAN: fills in the Ethernet header's MACs and sends it, now
+// or when the host has answered. A host that does not answer drops it at p's plug or network with
+// no-neighbour, and has the sender told (host unreachable). Takes a reference of its own.
+void neighbour_send(struct packet *p, const struct ip6 *address, struct frame *f);
+
+// A host said which MAC it has. A `known` one only: an entry is not made, only changed.
+void neighbour_learn(struct vnet *v, struct network *net, const struct ip6 *address, struct mac mac,
+                     bool known);
