@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <event2/buffer.h>
-#include <event2/bufferevent.h>
 #include <event2/listener.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -14,16 +13,23 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "proto/fds.h"
 #include "proto/line.h"
 #include "proto/unix.h"
 
-// A client that does not read what it asked for is let go: on_end() comes.
-enum { OUTPUT_MAX = 8 << 20, FLUSH_MS = 200 };
+// A client that does not read what it asked for is let go: its next read finds the end.
+enum { INPUT_AT_ONCE = 16 << 10, OUTPUT_MAX = 8 << 20, FLUSH_MS = 200 };
 
+// Not a bufferevent, which would lose the descriptors that come with lines.
 struct client {
     struct server *server;
-    struct bufferevent *io;
+    uint64_t number;
+    int fd;
+    struct evbuffer *in, *out;
+    struct event *readable, *writable; // the second is pending while there is something to write
+    struct fds fds;                    // came with lines that are not answered yet
     bool wants_events;
+    bool last_words; // nothing is read any more, and it ends when all is written
     LIST_ENTRY(client) link;
 };
 
@@ -40,28 +46,40 @@ struct server {
     json_t *hello;
     const struct verb *verbs;
     void *arg;
+    void (*client_ended)(void *arg, uint64_t client); // NULL: nobody asks
+    uint64_t last_client;
     LIST_HEAD(, client) clients;
     LIST_HEAD(, request) requests;
 };
 
 static void client_free(struct client *c)
 {
+    struct server *s = c->server;
+    uint64_t number = c->number;
     struct request *rq;
-    LIST_FOREACH(rq, &c->server->requests, link)
+    LIST_FOREACH(rq, &s->requests, link)
         if (rq->client == c)
             rq->client = NULL;
     LIST_REMOVE(c, link);
-    bufferevent_free(c->io);
+    event_free(c->readable);
+    event_free(c->writable);
+    evbuffer_free(c->in);
+    evbuffer_free(c->out);
+    fds_close(&c->fds);
+    close(c->fd);
     free(c);
+    if (s->client_ended)
+        s->client_ended(s->arg, number);
 }
 
 static void send_line(struct client *c, const json_t *line)
 {
-    struct evbuffer *out = bufferevent_get_output(c->io);
-    if (evbuffer_get_length(out) < OUTPUT_MAX)
-        line_put(out, line);
-    else
-        shutdown(bufferevent_getfd(c->io), SHUT_RDWR);
+    if (evbuffer_get_length(c->out) < OUTPUT_MAX) {
+        line_put(c->out, line);
+        event_add(c->writable, NULL);
+    } else {
+        shutdown(c->fd, SHUT_RDWR);
+    }
 }
 
 static void request_end(struct request *rq, json_t *answer)
@@ -82,6 +100,16 @@ void request_ok(struct request *rq, json_t *ok)
 void request_error(struct request *rq, const struct err *why)
 {
     request_end(rq, line_answer_error(rq->id, why));
+}
+
+int request_take_fd(struct request *rq)
+{
+    return rq->client ? fds_take(&rq->client->fds) : -1;
+}
+
+uint64_t request_client(const struct request *rq)
+{
+    return rq->client ? rq->client->number : 0;
 }
 
 static const struct verb *find_verb(const struct server *s, const char *name)
@@ -117,27 +145,12 @@ static void dispatch(struct client *c, const json_t *line)
     }
 }
 
-static void on_end(struct bufferevent *io, short what, void *arg)
+static void take_lines(struct client *c)
 {
-    (void)io;
-    (void)what;
-    client_free(arg);
-}
-
-static void on_said_why(struct bufferevent *io, void *arg)
-{
-    (void)io;
-    client_free(arg);
-}
-
-static void on_read(struct bufferevent *io, void *arg)
-{
-    struct client *c = arg;
-    struct evbuffer *in = bufferevent_get_input(io);
     for (;;) {
         json_t *line;
         struct err e;
-        enum line_result r = line_take(in, &line, &e);
+        enum line_result r = line_take(c->in, &line, &e);
         if (r == LINE_NONE)
             return;
         if (r == LINE_OK) {
@@ -149,11 +162,48 @@ static void on_read(struct bufferevent *io, void *arg)
         send_line(c, answer);
         json_decref(answer);
         if (r == LINE_TOO_LONG) { // there is no telling where the next line begins
-            bufferevent_disable(io, EV_READ);
-            bufferevent_setcb(io, NULL, on_said_why, on_end, c);
+            event_del(c->readable);
+            c->last_words = true;
             return;
         }
     }
+}
+
+static bool try_again(void)
+{
+    return errno == EAGAIN || errno == EINTR;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    struct client *c = arg;
+    char bytes[INPUT_AT_ONCE];
+    ssize_t n = fds_receive(fd, bytes, sizeof bytes, &c->fds);
+    if (n < 0 && try_again())
+        return;
+    if (n <= 0) {
+        client_free(c);
+        return;
+    }
+    evbuffer_add(c->in, bytes, (size_t)n);
+    take_lines(c);
+    // Not line by line: one of several that were read at once may be the descriptor's, and so may
+    // one that is not whole yet.
+    if (evbuffer_get_length(c->in) == 0 || c->last_words)
+        fds_close(&c->fds);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    struct client *c = arg;
+    bool failed = evbuffer_write(c->out, fd) < 0 && !try_again();
+    bool done = evbuffer_get_length(c->out) == 0;
+    if (failed || (done && c->last_words))
+        client_free(c);
+    else if (!done)
+        event_add(c->writable, NULL);
 }
 
 static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *addr, int len,
@@ -168,11 +218,15 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
         return;
     }
     struct client *c = xcalloc(1, sizeof *c);
-    c->server = s;
-    c->io = bufferevent_socket_new(s->base, fd, BEV_OPT_CLOSE_ON_FREE);
+    *c = (struct client){.server = s,
+                         .number = ++s->last_client,
+                         .fd = fd,
+                         .in = evbuffer_new(),
+                         .out = evbuffer_new(),
+                         .readable = event_new(s->base, fd, EV_READ | EV_PERSIST, on_readable, c),
+                         .writable = event_new(s->base, fd, EV_WRITE, on_writable, c)};
     LIST_INSERT_HEAD(&s->clients, c, link);
-    bufferevent_setcb(c->io, on_read, NULL, on_end, c);
-    bufferevent_enable(c->io, EV_READ | EV_WRITE);
+    event_add(c->readable, NULL);
     send_line(c, s->hello);
 }
 
@@ -201,15 +255,17 @@ void server_event(struct server *s, json_t *event)
     json_decref(event);
 }
 
+void server_on_client_end(struct server *s, void (*ended)(void *arg, uint64_t client))
+{
+    s->client_ended = ended;
+}
+
 // The last answers ("stopped") must arrive although the process is about to end.
 static void flush(struct client *c)
 {
-    struct evbuffer *out = bufferevent_get_output(c->io);
-    struct pollfd p = {.fd = bufferevent_getfd(c->io), .events = POLLOUT};
-    bufferevent_disable(c->io, EV_READ | EV_WRITE);
-    evbuffer_unfreeze(out, 1); // a bufferevent keeps others from draining its output
-    while (evbuffer_get_length(out) > 0 && poll(&p, 1, FLUSH_MS) > 0)
-        if (evbuffer_write(out, p.fd) <= 0)
+    struct pollfd p = {.fd = c->fd, .events = POLLOUT};
+    while (evbuffer_get_length(c->out) > 0 && poll(&p, 1, FLUSH_MS) > 0)
+        if (evbuffer_write(c->out, p.fd) <= 0)
             return;
 }
 
@@ -227,6 +283,7 @@ void server_free(struct server *s)
     if (!s)
         return;
     server_retire(s);
+    s->client_ended = NULL;
     struct client *c;
     while ((c = LIST_FIRST(&s->clients))) {
         flush(c);

@@ -3,6 +3,7 @@
 
 #include <event2/event.h>
 #include <jansson.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -19,12 +20,22 @@ struct verb {
 void request_ok(struct request *rq, json_t *ok); // takes ok; NULL is {}
 void request_error(struct request *rq, const struct err *why);
 
+// The descriptor that came with the request (SCM_RIGHTS), close-on-exec, now the caller's; -1 where
+// there is none. For the handler, before it returns: what it leaves is closed soon.
+int request_take_fd(struct request *rq);
+
+// The number of the connection that asks, never used again by this server; 0 once it has ended.
+uint64_t request_client(const struct request *rq);
+
 // Listens at `path` (a leftover there is unlinked: the caller holds the lock that guards it) and
 // greets every client with `hello` (taken). `verbs` ends with name NULL; "events" is added: after
 // it the client gets every server_event().
 struct server *server_new(struct event_base *base, const char *path, json_t *hello,
                           const struct verb *verbs, void *arg, struct err *e);
 void server_event(struct server *s, json_t *event); // takes event
+// From now on `ended` is told of each connection that ends, with the verbs' `arg`; server_free()
+// tells nobody.
+void server_on_client_end(struct server *s, void (*ended)(void *arg, uint64_t client));
 // Stops listening and unlinks the socket; clients that are connected stay.
 void server_retire(struct server *s);
 // Retires, sends what is queued (briefly, bounded), frees all.

@@ -2,6 +2,8 @@
 #include "proto/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -16,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "loop.h"
+#include "proto/fds.h"
 #include "proto/line.h"
 #include "proto/unix.h"
 #include "tempdir.h"
@@ -27,6 +30,8 @@ struct world {
     char path[80];
     struct request *kept[2]; // what "later" keeps, in the order of arrival
     int kept_count;
+    int taken;             // the descriptor that "take" found last, or -1
+    uint64_t asked, ended; // the client of the last "who", and that of the last end
 };
 
 struct peer {
@@ -57,11 +62,31 @@ static void on_later(void *arg, struct request *rq, const json_t *args)
     w->kept[w->kept_count++] = rq;
 }
 
+static void on_take(void *arg, struct request *rq, const json_t *args)
+{
+    (void)args;
+    struct world *w = arg;
+    w->taken = request_take_fd(rq);
+    request_ok(rq, json_pack("{s:b}", "fd", w->taken >= 0));
+}
+
+static void on_who(void *arg, struct request *rq, const json_t *args)
+{
+    (void)args;
+    struct world *w = arg;
+    w->asked = request_client(rq);
+    request_ok(rq, NULL);
+}
+
+static void on_client_end(void *arg, uint64_t client)
+{
+    struct world *w = arg;
+    w->ended = client;
+}
+
 static const struct verb verbs[] = {
-    {"echo", on_echo},
-    {"refuse", on_refuse},
-    {"later", on_later},
-    {0},
+    {"echo", on_echo},     {"take", on_take},   {"who", on_who},
+    {"refuse", on_refuse}, {"later", on_later}, {0},
 };
 
 static int make_world(void **state)
@@ -437,6 +462,130 @@ static void who_does_not_read_does_not_hold_up_the_end(void **state)
     leave(&p);
 }
 
+// --- descriptors ---
+
+// One end of a pipe is passed beside a text, and closed here; the other one tells what became of
+// it.
+static int pass(struct peer *p, const char *text)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(unix_send(p->fd, text, strlen(text), ends[1]), 0);
+    close(ends[1]);
+    return ends[0];
+}
+
+static bool closed(int end)
+{
+    struct pollfd p = {.fd = end, .events = POLLIN};
+    return poll(&p, 1, 0) == 1 && p.revents == POLLHUP;
+}
+
+static void a_descriptor_comes_with_its_request(void **state)
+{
+    struct world *w = *state;
+    struct peer p = join(w);
+    char got;
+    AUTO_CLOSE int end = pass(&p, "{\"id\":1,\"verb\":\"take\"}\n");
+    assert_hears(w, &p, "{\"id\":1,\"ok\":{\"fd\":true}}");
+    assert_int_equal(fcntl(w->taken, F_GETFD), FD_CLOEXEC);
+    assert_int_equal(write(w->taken, "x", 1), 1);
+    assert_int_equal(read(end, &got, 1), 1);
+    assert_false(closed(end)); // it is the handler's
+    close(w->taken);
+    assert_true(closed(end));
+    say(w, &p, "{\"id\":2,\"verb\":\"take\"}\n");
+    assert_hears(w, &p, "{\"id\":2,\"ok\":{\"fd\":false}}");
+    leave(&p);
+}
+
+static void a_descriptor_finds_the_later_of_two_requests(void **state)
+{
+    struct world *w = *state;
+    struct peer p = join(w);
+    AUTO_CLOSE int end = pass(&p, "{\"id\":1,\"verb\":\"echo\"}\n{\"id\":2,\"verb\":\"take\"}\n");
+    assert_hears(w, &p, "{\"id\":1,\"ok\":{\"args\":null}}");
+    assert_hears(w, &p, "{\"id\":2,\"ok\":{\"fd\":true}}");
+    close(w->taken);
+    leave(&p);
+}
+
+static void a_descriptor_waits_for_its_whole_line(void **state)
+{
+    struct world *w = *state;
+    struct peer p = join(w);
+    struct peer other = join(w);
+    AUTO_CLOSE int end = pass(&p, "{\"id\":1,\"verb\":");
+    assert_serves(w, &other); // meanwhile the server reads the first half
+    assert_serves(w, &other);
+    say(w, &p, "\"take\"}\n");
+    assert_hears(w, &p, "{\"id\":1,\"ok\":{\"fd\":true}}");
+    close(w->taken);
+    leave(&other);
+    leave(&p);
+}
+
+static void what_nobody_takes_is_closed(void **state)
+{
+    struct world *w = *state;
+    struct peer p = join(w);
+    AUTO_CLOSE int end = pass(&p, "{\"id\":1,\"verb\":\"echo\"}\n");
+    AUTO_CLOSE int nonsense = -1;
+    assert_hears(w, &p, "{\"id\":1,\"ok\":{\"args\":null}}");
+    LOOP_UNTIL(w->base, closed(end));
+    nonsense = pass(&p, "nonsense\n");
+    assert_hears_error(w, &p, 0, "usage", "not a JSON object");
+    LOOP_UNTIL(w->base, closed(nonsense));
+    leave(&p);
+}
+
+static void descriptors_without_lines_do_not_pile_up(void **state)
+{
+    struct world *w = *state;
+    enum { MANY = 12, WAIT = sizeof((struct fds *)0)->fd / sizeof(int) };
+    struct peer p = join(w);
+    int ends[MANY];
+    int open = 0;
+    for (int i = 0; i < MANY; i++)
+        ends[i] = pass(&p, " ");
+    LOOP_UNTIL(w->base, closed(ends[MANY - 1]));
+    for (int i = 0; i < MANY; i++)
+        open += !closed(ends[i]);
+    assert_int_equal(open, WAIT);
+    leave(&p);
+    for (int i = 0; i < MANY; i++) {
+        LOOP_UNTIL(w->base, closed(ends[i]));
+        close(ends[i]);
+    }
+}
+
+// --- the end of a client ---
+
+static void the_end_of_a_client_is_told(void **state)
+{
+    struct world *w = *state;
+    server_on_client_end(w->server, on_client_end);
+    struct peer stays = join(w);
+    struct peer goes = join(w);
+    say(w, &stays, "{\"id\":1,\"verb\":\"who\"}\n");
+    assert_hears(w, &stays, "{\"id\":1,\"ok\":{}}");
+    uint64_t first = w->asked;
+    say(w, &goes, "{\"id\":1,\"verb\":\"who\"}\n{\"id\":2,\"verb\":\"later\"}\n");
+    LOOP_UNTIL(w->base, w->kept_count == 1);
+    assert_true(first != 0 && w->asked != 0 && w->asked != first);
+    assert_int_equal(request_client(w->kept[0]), w->asked);
+    assert_int_equal(w->ended, 0);
+    leave(&goes);
+    LOOP_UNTIL(w->base, w->ended != 0);
+    assert_int_equal(w->ended, w->asked);
+    assert_int_equal(request_client(w->kept[0]), 0);
+    assert_int_equal(request_take_fd(w->kept[0]), -1);
+    server_free(w->server);
+    w->server = NULL;
+    assert_int_not_equal(w->ended, first);
+    leave(&stays);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_world, free_world)
 
 int main(void)
@@ -460,6 +609,12 @@ int main(void)
         TEST(the_last_answer_arrives),
         TEST(a_big_last_answer_arrives_whole),
         TEST(who_does_not_read_does_not_hold_up_the_end),
+        TEST(a_descriptor_comes_with_its_request),
+        TEST(a_descriptor_finds_the_later_of_two_requests),
+        TEST(a_descriptor_waits_for_its_whole_line),
+        TEST(what_nobody_takes_is_closed),
+        TEST(descriptors_without_lines_do_not_pile_up),
+        TEST(the_end_of_a_client_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
