@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "vnet/lab.h"
+#include "vnet/neighbour.h"
 #include "vnet/uplink.h"
 
 const struct vnet_limits vnet_default_limits = {
@@ -51,6 +52,7 @@ void vnet_free(struct vnet *v)
         return;
     for (unsigned i = 0; i < v->network_count; i++) {
         leases_fini(&v->networks[i].leases);
+        neighbours_free(v->networks[i].neighbours);
         free(v->networks[i].name);
         free(v->networks[i].domain);
     }
@@ -159,6 +161,7 @@ int vnet_add_network(struct vnet *v, const struct vnet_network *n, struct err *e
     net->random = random_stream(v->seed, number);
     leases_init(&net->leases, n->router, n->prefix, v->limits.leases);
     uplink_init(net);
+    net->neighbours = neighbours_new(v, net);
     TAILQ_INIT(&net->plugs);
     return (int)number;
 }

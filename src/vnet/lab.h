@@ -21,6 +21,7 @@ struct network {
     struct random random; // its router's
     struct leases leases;
     struct link uplink[2]; // VNET_UP: into the internet
+    struct neighbours *neighbours;
     struct vnet_counters counters;
     TAILQ_HEAD(, plug) plugs;
 };

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "vnet/ethernet.h"
 #include "vnet/lab.h"
+#include "vnet/neighbour.h"
 
 static void trace(struct vnet *v, const struct plug *plug, enum vnet_direction direction, int drop,
                   struct bytes frame)
@@ -77,6 +78,7 @@ void vnet_remove_plug(struct vnet *v, unsigned number)
     link_clear(v, &plug->link[VNET_UP]);
     link_clear(v, &plug->link[VNET_DOWN]);
     owners_forget(&v->owners, number);
+    neighbours_forget(v, plug);
     TAILQ_REMOVE(&plug->network->plugs, plug, same_network);
     free(plug->name);
     *plug = (struct plug){0};

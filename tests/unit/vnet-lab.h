@@ -94,7 +94,7 @@ static inline void lab_send_part(struct lab *lab, unsigned plug, const struct wi
     vnet_input(lab->v, lab->now, plug, exact, n);
     free(exact);
     vnet_advance(lab->v, lab->now);
-    assert_true(vnet_next(lab->v) == VNET_NEVER);
+    assert_true(vnet_next(lab->v) > lab->now); // routers may have something to do later
 }
 
 static inline void lab_send(struct lab *lab, unsigned plug, const struct wire *w)

@@ -1,0 +1,306 @@
+// A bounded table of hosts in the states of RFC 4861, 7.3.2, made simple: a host that is asked for
+// the first time (incomplete), one that said its MAC (known, for 30 s beyond doubt), and one that
+// is asked again because it is in use and the 30 s are over (probing).
+//
+// Whatever is done for a frame takes the same time in a table of ten and of a thousand: entries are
+// found by hash, and lie in a queue for each state in which the one that is due first is the first.
+#include "vnet/neighbour.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "vnet/arp.h"
+#include "vnet/ethernet.h"
+#include "vnet/switch.h"
+
+#define SECOND 1000000000ull
+#define ASK_AGAIN SECOND        // RFC 4861, 10: RETRANS_TIMER
+#define REACHABLE (30 * SECOND) // REACHABLE_TIME
+
+enum {
+    TRIES = 3,        // MAX_MULTICAST_SOLICIT, MAX_UNICAST_SOLICIT
+    FRAMES_PER = 3,   // that wait for one host
+    FRAMES_MAX = 64,  // and for all of them: a scan must not take the lab's buffers
+    MAPPED_IPV4 = 12, // where the IPv4 address is in one that it is mapped into
+};
+
+enum state { UNUSED, INCOMPLETE, KNOWN, PROBING, STATES };
+
+struct neighbour {
+    TAILQ_ENTRY(neighbour) same_state;
+    struct neighbour *next; // of the same hash
+    struct ip6 address;
+    struct mac mac;
+    enum state state;
+    unsigned asked, waiting; // times, frames
+    uint64_t due;            // known: until when beyond doubt; else when it is asked again
+};
+
+// A frame that waits for a host's answer, and whom to tell when there is none.
+struct waiting {
+    TAILQ_ENTRY(waiting) next;
+    struct neighbour *host;
+    struct frame *frame;
+    struct plug *plug;
+    struct mac from_mac;
+};
+TAILQ_HEAD(waitings, waiting);
+
+struct neighbours {
+    struct network *net;
+    struct timer timer; // of the incomplete and probing
+    struct neighbour *all, **heads;
+    uint32_t mask; // of the hash
+    uint64_t seed; // keeps a guest from choosing addresses that all fall into one chain
+    TAILQ_HEAD(, neighbour) queues[STATES];
+    struct waiting frames[FRAMES_MAX];
+    struct waitings waiting, idle;
+};
+
+// How a host is asked for, where `mac` is NULL all of them, and how a sender is told in vain.
+static const struct family {
+    void (*solicit)(struct packet *p, const struct ip6 *address, const struct mac *mac);
+    void (*unreachable)(struct packet *p, struct bytes packet);
+} families[] = {
+    [false] = {.solicit = arp_solicit},
+    [true] = {0},
+};
+
+static const struct family *family_of(const struct ip6 *address)
+{
+    const struct ip6 mapped = ip6_mapped(0);
+    return &families[memcmp(address, &mapped, MAPPED_IPV4) != 0];
+}
+
+static void ring(struct vnet *v, struct timer *t);
+
+struct neighbours *neighbours_new(struct vnet *v, struct network *net)
+{
+    struct neighbours *ns = xcalloc(1, sizeof *ns);
+    uint32_t size = 1;
+    while (size < v->limits.neighbours)
+        size *= 2;
+    *ns = (struct neighbours){.net = net, .timer = {.ring = ring}, .mask = size - 1};
+    ns->all = xcalloc(v->limits.neighbours, sizeof *ns->all);
+    ns->heads = xcalloc(size, sizeof(struct neighbour *));
+    ns->seed = random_next(&net->random);
+    for (unsigned state = 0; state < STATES; state++)
+        TAILQ_INIT(&ns->queues[state]);
+    for (uint32_t i = 0; i < v->limits.neighbours; i++)
+        TAILQ_INSERT_TAIL(&ns->queues[UNUSED], &ns->all[i], same_state);
+    TAILQ_INIT(&ns->waiting);
+    TAILQ_INIT(&ns->idle);
+    for (unsigned i = 0; i < FRAMES_MAX; i++)
+        TAILQ_INSERT_TAIL(&ns->idle, &ns->frames[i], next);
+    return ns;
+}
+
+void neighbours_free(struct neighbours *ns)
+{
+    if (!ns)
+        return;
+    free(ns->all);
+    free(ns->heads);
+    free(ns);
+}
+
+static struct neighbour **chain_of(const struct neighbours *ns, const struct ip6 *address)
+{
+    uint64_t halves[2];
+    memcpy(halves, address, sizeof halves);
+    return &ns->heads[random_mix(random_mix(halves[0] ^ ns->seed) ^ halves[1]) & ns->mask];
+}
+
+static struct neighbour *find(const struct neighbours *ns, const struct ip6 *address)
+{
+    struct neighbour *n = *chain_of(ns, address);
+    while (n && !ip6_equal(&n->address, address))
+        n = n->next;
+    return n;
+}
+
+static void set_timer(struct vnet *v, struct neighbours *ns)
+{
+    const struct neighbour *one = TAILQ_FIRST(&ns->queues[INCOMPLETE]);
+    const struct neighbour *other = TAILQ_FIRST(&ns->queues[PROBING]);
+    if (!one || (other && other->due < one->due))
+        one = other;
+    if (!one)
+        timers_cancel(&v->timers, &ns->timer);
+    else if (ns->timer.place == 0 || ns->timer.due != one->due)
+        timers_set(&v->timers, &ns->timer, one->due);
+}
+
+// The times of a state are all the same length, which keeps its queue in order.
+static void enter(struct vnet *v, struct neighbours *ns, struct neighbour *n, enum state state)
+{
+    TAILQ_REMOVE(&ns->queues[n->state], n, same_state);
+    n->state = state;
+    n->due = v->now + (state == KNOWN ? REACHABLE : ASK_AGAIN);
+    TAILQ_INSERT_TAIL(&ns->queues[state], n, same_state);
+}
+
+static void ask(struct vnet *v, struct neighbours *ns, struct neighbour *n, enum state state)
+{
+    struct packet p = {.v = v, .network = ns->net, .dropped = -1};
+    const struct family *family = family_of(&n->address);
+    n->asked = n->state == state ? n->asked + 1 : 1;
+    enter(v, ns, n, state);
+    if (family->solicit)
+        family->solicit(&p, &n->address, state == PROBING ? &n->mac : NULL);
+}
+
+static void send_to(struct packet *p, const struct neighbour *n, struct frame *f)
+{
+    memcpy(f->data, n->mac.octet, sizeof n->mac.octet);
+    memcpy(f->data + sizeof n->mac.octet, p->network->router_mac.octet, sizeof(struct mac));
+    switch_send(p, f);
+}
+
+// The frame is the caller's now.
+static struct frame *take(struct neighbours *ns, struct waiting *w)
+{
+    TAILQ_REMOVE(&ns->waiting, w, next);
+    TAILQ_INSERT_TAIL(&ns->idle, w, next);
+    w->host->waiting--;
+    return w->frame;
+}
+
+static void give_up(struct vnet *v, struct neighbours *ns, struct waiting *w, enum vnet_drop why)
+{
+    const struct family *family = family_of(&w->host->address);
+    struct packet p = {
+        .v = v, .network = ns->net, .plug = w->plug, .from_mac = w->from_mac, .dropped = -1};
+    struct frame *f = take(ns, w);
+    drop(&p, why);
+    if (why == VNET_DROP_NO_NEIGHBOUR && family->unreachable)
+        family->unreachable(&p, written(f, ETHERNET_HEADER));
+    pool_release(&v->pool, f);
+}
+
+static struct waiting *first_of(struct neighbours *ns, const struct neighbour *n)
+{
+    struct waiting *w = n->waiting ? TAILQ_FIRST(&ns->waiting) : NULL;
+    while (w && w->host != n)
+        w = TAILQ_NEXT(w, next);
+    return w;
+}
+
+static void forget(struct vnet *v, struct neighbours *ns, struct neighbour *n)
+{
+    struct waiting *w;
+    while ((w = first_of(ns, n)))
+        give_up(v, ns, w, VNET_DROP_NO_NEIGHBOUR);
+    struct neighbour **link = chain_of(ns, &n->address);
+    while (*link != n)
+        link = &(*link)->next;
+    *link = n->next;
+    enter(v, ns, n, UNUSED);
+}
+
+// With room for it made by whoever is least known: a scan of empty addresses pushes out itself.
+static struct neighbour *add(struct vnet *v, struct neighbours *ns, const struct ip6 *address)
+{
+    static const enum state order[] = {INCOMPLETE, KNOWN, PROBING};
+    for (size_t i = 0; i < sizeof order / sizeof *order && TAILQ_EMPTY(&ns->queues[UNUSED]); i++) {
+        struct neighbour *oldest = TAILQ_FIRST(&ns->queues[order[i]]);
+        if (oldest && (oldest->state != KNOWN || oldest->due <= v->now))
+            forget(v, ns, oldest);
+    }
+    struct neighbour *n = TAILQ_FIRST(&ns->queues[UNUSED]);
+    if (!n)
+        return NULL;
+    struct neighbour **head = chain_of(ns, address);
+    n->address = *address;
+    n->next = *head;
+    *head = n;
+    return n;
+}
+
+// A newer frame is worth more than an older one (RFC 4861, 7.2.2).
+static void wait_for(struct packet *p, struct neighbours *ns, struct neighbour *n, struct frame *f)
+{
+    if (n->waiting == FRAMES_PER)
+        give_up(p->v, ns, first_of(ns, n), VNET_DROP_QUEUE_FULL);
+    if (TAILQ_EMPTY(&ns->idle))
+        give_up(p->v, ns, TAILQ_FIRST(&ns->waiting), VNET_DROP_QUEUE_FULL);
+    struct waiting *w = TAILQ_FIRST(&ns->idle);
+    TAILQ_REMOVE(&ns->idle, w, next);
+    TAILQ_INSERT_TAIL(&ns->waiting, w, next);
+    w->host = n;
+    w->frame = f;
+    w->plug = p->plug;
+    w->from_mac = p->from_mac;
+    n->waiting++;
+    f->refs++;
+}
+
+void neighbour_send(struct packet *p, const struct ip6 *address, struct frame *f)
+{
+    struct neighbours *ns = p->network->neighbours;
+    struct neighbour *n = find(ns, address);
+    if (!n && !(n = add(p->v, ns, address))) {
+        drop(p, VNET_DROP_NO_NEIGHBOUR);
+        return;
+    }
+    if (n->state == UNUSED)
+        ask(p->v, ns, n, INCOMPLETE);
+    else if (n->state == KNOWN && n->due <= p->v->now)
+        ask(p->v, ns, n, PROBING);
+    if (n->state == INCOMPLETE)
+        wait_for(p, ns, n, f);
+    else
+        send_to(p, n, f);
+    set_timer(p->v, ns);
+}
+
+static bool is_usable(const struct network *net, struct mac mac)
+{
+    const struct mac zero = {{0}};
+    return !mac_is_group(mac) && !mac_equal(mac, zero) && !mac_equal(mac, net->router_mac);
+}
+
+void neighbour_learn(struct vnet *v, struct network *net, const struct ip6 *address, struct mac mac,
+                     bool known)
+{
+    struct neighbours *ns = net->neighbours;
+    struct neighbour *n = find(ns, address);
+    if (!is_usable(net, mac) || (!n && (known || !(n = add(v, ns, address)))))
+        return;
+    n->mac = mac;
+    enter(v, ns, n, KNOWN);
+    for (struct waiting *w; (w = first_of(ns, n));) {
+        struct packet p = {.v = v, .network = net, .plug = w->plug, .dropped = -1};
+        struct frame *f = take(ns, w);
+        send_to(&p, n, f);
+        pool_release(&v->pool, f);
+    }
+    set_timer(v, ns);
+}
+
+void neighbours_forget(struct vnet *v, const struct plug *plug)
+{
+    struct neighbours *ns = plug->network->neighbours;
+    struct waiting *next;
+    for (struct waiting *w = TAILQ_FIRST(&ns->waiting); w; w = next) {
+        next = TAILQ_NEXT(w, next);
+        if (w->plug == plug)
+            give_up(v, ns, w, VNET_DROP_LINK_DOWN);
+    }
+}
+
+static void ring(struct vnet *v, struct timer *t)
+{
+    static const enum state asked[] = {INCOMPLETE, PROBING};
+    struct neighbours *ns = CONTAINER_OF(t, struct neighbours, timer);
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        struct neighbour *n;
+        while ((n = TAILQ_FIRST(&ns->queues[asked[i]])) && n->due <= v->now) {
+            if (n->asked < TRIES)
+                ask(v, ns, n, n->state);
+            else
+                forget(v, ns, n);
+        }
+    }
+    set_timer(v, ns);
+}
