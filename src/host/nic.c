@@ -5,27 +5,17 @@
 // (another one: a new server) and with a scratch connect() (refused: nobody is there).
 #include "host/nic.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/os.h"
-#include "proto/unix.h"
+#include "host/nic-socket.h"
 
 enum {
     LOOK_MS = 200,
-    // Bounds the frames in flight to a server that connected back to us; the kernel's default limit
-    // (net.core.wmem_max) may give less.
-    SNDBUF = 4 << 20,
     // Looks without one frame leaving the receive queue after which the NIC counts as deaf: QEMU
     // stops reading for good at a datagram of length zero.
     DEAF_LOOKS = 5,
@@ -39,61 +29,13 @@ struct nic {
     int fd;
     bool connected;
     bool held;
-    dev_t server_dev;
-    ino_t server_ino;
-    struct timespec server_made; // file systems use inode numbers again
+    struct nic_file server_file; // the one we are connected to
     struct nic_hooks hooks;
     struct event *timer;
     uint64_t stuck_frame; // digest of the frame at the head of the receive queue
     int stuck_looks;
     int reconnects;
 };
-
-static int datagram_socket(void)
-{
-    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
-    if (fd < 0)
-        return -1;
-    fcntl(fd, F_SETFD, FD_CLOEXEC);
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-    int size = SNDBUF;
-    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-    return fd;
-}
-
-static int connect_to(int fd, const char *path)
-{
-    struct sockaddr_un addr;
-    struct err e;
-    if (unix_address(path, &addr, &e) < 0) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    return connect(fd, (struct sockaddr *)&addr, sizeof addr);
-}
-
-// Whether somebody receives at `path`. EPERM: yes, and from one client only.
-static bool alive(const char *path)
-{
-    AUTO_CLOSE int scratch = datagram_socket();
-    return scratch >= 0 && (connect_to(scratch, path) == 0 || errno == EPERM);
-}
-
-// A socket keeps the name it was bound to, and servers answer to that: so no binding beside and
-// renaming over; whoever sends in between finds nobody for a moment.
-static int bind_at(int fd, const char *path, ino_t *ino, struct err *e)
-{
-    struct sockaddr_un addr;
-    struct stat st;
-    if (unix_address(path, &addr, e) < 0)
-        return -1;
-    unlink(path);
-    if (bind(fd, (struct sockaddr *)&addr, sizeof addr) < 0 || chmod(path, 0600) < 0 ||
-        stat(path, &st) < 0)
-        return err_sys(e, "cannot make the NIC's socket %s", path);
-    *ino = st.st_ino;
-    return 0;
-}
 
 static void set_link(struct nic *n, bool up)
 {
@@ -105,12 +47,10 @@ static void set_link(struct nic *n, bool up)
 
 static bool try_connect(struct nic *n)
 {
-    struct stat st;
-    if (stat(n->server, &st) < 0 || connect_to(n->fd, n->server) < 0)
+    struct nic_file file;
+    if (!nic_file_find(n->server, &file) || nic_socket_connect(n->fd, n->server) < 0)
         return false;
-    n->server_dev = st.st_dev;
-    n->server_ino = st.st_ino;
-    n->server_made = os_modified(&st);
+    n->server_file = file;
     n->reconnects++;
     log_line("nic: connected to %s", n->server);
     set_link(n, true);
@@ -119,9 +59,7 @@ static bool try_connect(struct nic *n)
 
 static void disconnect(struct nic *n)
 {
-    const struct sockaddr none = {.sa_family = AF_UNSPEC};
-    if (connect(n->fd, &none, sizeof none) < 0)
-        log_line("nic: cannot disconnect: %s", strerror(errno));
+    nic_socket_disconnect(n->fd);
     set_link(n, false);
 }
 
@@ -129,8 +67,8 @@ static void disconnect(struct nic *n)
 static void replace_socket(struct nic *n)
 {
     struct err e;
-    int fd = datagram_socket();
-    if (fd < 0 || bind_at(fd, n->path, &n->path_ino, &e) < 0) {
+    int fd = nic_socket_new();
+    if (fd < 0 || nic_socket_bind(fd, n->path, &n->path_ino, &e) < 0) {
         if (fd >= 0)
             close(fd);
         return;
@@ -143,20 +81,13 @@ static void replace_socket(struct nic *n)
     n->hooks.socket(n->hooks.arg, fd);
 }
 
-static bool is_server(const struct nic *n, const struct stat *st)
-{
-    struct timespec made = os_modified(st);
-    return st->st_ino == n->server_ino && st->st_dev == n->server_dev &&
-           made.tv_sec == n->server_made.tv_sec && made.tv_nsec == n->server_made.tv_nsec;
-}
-
 static void look_at_server(struct nic *n)
 {
-    struct stat st;
-    if (stat(n->server, &st) < 0 || !alive(n->server)) {
+    struct nic_file now;
+    if (!nic_file_find(n->server, &now) || !nic_socket_alive(n->server)) {
         log_line("nic: the server at %s is gone", n->server);
         disconnect(n);
-    } else if (!is_server(n, &st)) {
+    } else if (!nic_file_same(&now, &n->server_file)) {
         try_connect(n);
     }
 }
@@ -165,15 +96,11 @@ static void look_at_server(struct nic *n)
 // its guest just has no driver yet cannot be told; a fresh socket harms neither.
 static void look_at_queue(struct nic *n)
 {
-    char head[128];
-    ssize_t got = os_datagram_pending(n->fd) == 0
-                      ? -1
-                      : recv(n->fd, head, sizeof head, MSG_PEEK | MSG_DONTWAIT);
-    if (got < 0) {
+    uint64_t frame;
+    if (!nic_socket_head(n->fd, &frame)) {
         n->stuck_looks = 0;
         return;
     }
-    uint64_t frame = hash_bytes(head, (size_t)got);
     n->stuck_looks = frame == n->stuck_frame ? n->stuck_looks + 1 : 0;
     n->stuck_frame = frame;
     if (n->stuck_looks == DEAF_LOOKS) {
@@ -199,16 +126,16 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 
 static int make_socket(struct nic *n, const struct store *s, struct err *e)
 {
-    n->fd = datagram_socket();
+    n->fd = nic_socket_new();
     if (n->fd < 0)
         return err_sys(e, "cannot make the NIC's socket");
     n->path = xasprintf("/tmp/qemu-dgram-%s.sock", n->id);
-    if (!alive(n->path) && bind_at(n->fd, n->path, &n->path_ino, e) == 0)
+    if (!nic_socket_alive(n->path) && nic_socket_bind(n->fd, n->path, &n->path_ino, e) == 0)
         return 0;
     free(TAKE_PTR(n->path));
     if (runtime_path(s, n->id, RUNTIME_NIC, &n->path, e) < 0)
         return -1;
-    return bind_at(n->fd, n->path, &n->path_ino, e);
+    return nic_socket_bind(n->fd, n->path, &n->path_ino, e);
 }
 
 struct nic *nic_new(struct event_base *base, const struct store *s, const char *id,
@@ -228,9 +155,9 @@ void nic_free(struct nic *n)
 {
     if (!n)
         return;
-    struct stat st;
+    struct nic_file now;
     event_free(n->timer);
-    if (n->path && stat(n->path, &st) == 0 && st.st_ino == n->path_ino)
+    if (n->path && nic_file_find(n->path, &now) && now.ino == n->path_ino)
         unlink(n->path); // ours still, not that of a VM of the same name in another bundle
     if (n->fd >= 0)
         close(n->fd);
