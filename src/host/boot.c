@@ -271,8 +271,10 @@ static int start_parts(struct host *h, struct err *e)
         return -1;
     macs_begin(h);
     if (h->nic && (!h->options->disconnected_nic || h->options->attach_network))
-        nic_attach(h->nic, h->options->attach_network ? h->options->attach_network
-                                                      : h->vm.config.server_socket);
+        nic_attach(h->nic,
+                   h->options->attach_network ? h->options->attach_network
+                                              : h->vm.config.server_socket,
+                   NULL, NULL);
     return start_engine(h, console_child, agent_child, e);
 }
 

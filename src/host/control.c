@@ -147,6 +147,11 @@ static void verb_resume(void *arg, struct request *rq, const json_t *args)
     let_engine(h, IN_RESUME, rq, h->ops ? h->ops->resume : NULL);
 }
 
+static void answer_attach(void *arg, json_t *nic)
+{
+    request_ok(arg, nic);
+}
+
 static void attach(struct host *h, struct request *rq, const char *server)
 {
     struct err e;
@@ -156,8 +161,7 @@ static void attach(struct host *h, struct request *rq, const char *server)
         err_set(&e, ERR_FAILED, "this run has no socket NIC (it was started with --nat-nic)");
         request_error(rq, &e);
     } else {
-        nic_attach(h->nic, server);
-        request_ok(rq, nic_status(h->nic));
+        nic_attach(h->nic, server, answer_attach, rq);
     }
 }
 

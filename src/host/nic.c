@@ -1,8 +1,11 @@
 // Connecting a datagram socket to a server that may come, go, hang and come back.
 //
-// A server that is gone cannot be seen by waiting: a connected AF_UNIX datagram socket whose peer
-// closed just fails to send, and it is the engine that sends. So a timer looks: at the path's inode
-// (another one: a new server) and with a scratch connect() (refused: nobody is there).
+// That a plain server is gone cannot be seen by waiting: a connected AF_UNIX datagram socket whose
+// peer closed just fails to send, and it is the engine that sends. So a timer looks: at the path's
+// inode (another one: a new server) and with a scratch connect() (refused: nobody is there).
+//
+// Our vnet tells by its control connection, and renames sockets over its path all the time: there
+// neither look would be of use.
 #include "host/nic.h"
 
 #include <stdlib.h>
@@ -13,24 +16,39 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "host/nic-socket.h"
+#include "host/nic-vnet.h"
 
 enum {
     LOOK_MS = 200,
     // Looks without one frame leaving the receive queue after which the NIC counts as deaf: QEMU
     // stops reading for good at a datagram of length zero.
     DEAF_LOOKS = 5,
+    // Looks for which a vnet that ended is awaited, before another server at its path is used: a
+    // vnet that starts may have its datagram socket before its control socket.
+    VNET_LOOKS = 5,
 };
 
+enum kind { NOBODY, PLAIN, VNET };
+
 struct nic {
+    struct event_base *base;
     char *id;
+    struct mac mac;
     char *path; // our own address
     ino_t path_ino;
     char *server; // NULL: none wanted
     int fd;
-    bool connected;
+    enum kind kind; // of server the socket is connected to
+    bool up;        // the guest's cable
     bool held;
-    struct nic_file server_file; // the one we are connected to
+    struct nic_file server_file; // the plain server we are connected to
+    struct nic_vnet *vnet;       // being asked, or where our plug is
+    struct nic_file asked;       // whose control socket
+    struct nic_file stranger;    // a control socket that is not a vnet's
+    int vnet_looks;              // for which a vnet is awaited
     struct nic_hooks hooks;
+    nic_settled *settled; // of the last nic_attach(); NULL: told
+    void *settled_arg;
     struct event *timer;
     uint64_t stuck_frame; // digest of the frame at the head of the receive queue
     int stuck_looks;
@@ -39,27 +57,126 @@ struct nic {
 
 static void set_link(struct nic *n, bool up)
 {
-    if (n->connected == up)
+    if (n->up == up)
         return;
-    n->connected = up;
+    n->up = up;
     n->hooks.link(n->hooks.arg, up);
 }
 
-static bool try_connect(struct nic *n)
+static void settle(struct nic *n)
+{
+    nic_settled *settled = TAKE_PTR(n->settled);
+    if (settled)
+        settled(n->settled_arg, nic_status(n));
+}
+
+static void connected(struct nic *n, enum kind kind, const char *how)
+{
+    n->kind = kind;
+    n->reconnects++;
+    log_line("nic: connected to %s%s", n->server, how);
+    set_link(n, true);
+}
+
+static void disconnect(struct nic *n)
+{
+    if (n->kind != NOBODY || n->vnet)
+        nic_socket_disconnect(n->fd);
+    nic_vnet_close(TAKE_PTR(n->vnet));
+    n->kind = NOBODY;
+    set_link(n, false);
+}
+
+// --- a plain server ---
+
+static bool connect_plain(struct nic *n)
 {
     struct nic_file file;
     if (!nic_file_find(n->server, &file) || nic_socket_connect(n->fd, n->server) < 0)
         return false;
     n->server_file = file;
-    n->reconnects++;
-    log_line("nic: connected to %s", n->server);
-    set_link(n, true);
+    connected(n, PLAIN, "");
     return true;
 }
 
-static void disconnect(struct nic *n)
+// --- our vnet ---
+
+static void on_vnet(void *arg);
+
+// False: nobody is there to be asked, or one who was asked before.
+static bool ask_vnet(struct nic *n)
 {
+    AUTO_FREE char *control = nic_vnet_control(n->server);
+    nic_vnet_close(TAKE_PTR(n->vnet));
+    if (!nic_file_find(control, &n->asked) || nic_file_same(&n->asked, &n->stranger))
+        return false;
+    const struct nic_vnet_client client = {.server = n->server,
+                                           .path = n->path,
+                                           .name = n->id,
+                                           .mac = n->mac,
+                                           .fd = n->fd,
+                                           .changed = on_vnet,
+                                           .arg = n};
+    n->vnet = nic_vnet_open(n->base, &client);
+    return n->vnet != NULL;
+}
+
+static void on_stranger(struct nic *n)
+{
+    nic_vnet_close(TAKE_PTR(n->vnet));
+    n->stranger = n->asked;
+    if (n->kind == NOBODY && !connect_plain(n))
+        set_link(n, false);
+}
+
+// Asked again only when vnet starts anew or at the next attach: its connection stays, to tell.
+static void on_refused(struct nic *n)
+{
+    log_line("nic: vnet at %s: %s", n->server, nic_vnet_why(n->vnet));
     nic_socket_disconnect(n->fd);
+    n->kind = NOBODY;
+    set_link(n, false);
+}
+
+static void on_lost(struct nic *n)
+{
+    log_line("nic: vnet at %s is gone", n->server);
+    disconnect(n);
+    n->vnet_looks = VNET_LOOKS;
+}
+
+static void on_vnet(void *arg)
+{
+    struct nic *n = arg;
+    switch (nic_vnet_state(n->vnet)) {
+    case NIC_VNET_ASKING: // it takes its time
+        if (n->kind == NOBODY)
+            set_link(n, false);
+        break;
+    case NIC_VNET_STRANGER:
+        on_stranger(n);
+        break;
+    case NIC_VNET_PLUGGED:
+        connected(n, VNET, ", a vnet");
+        break;
+    case NIC_VNET_REFUSED:
+        on_refused(n);
+        break;
+    case NIC_VNET_LOST:
+        on_lost(n);
+        break;
+    }
+    settle(n);
+}
+
+// --- whichever it is ---
+
+// Connects the socket, now or when vnet has answered. The cable stays as it is until then: who
+// replaces a socket under a guest that is connected does not want it pulled.
+static void begin(struct nic *n)
+{
+    if (ask_vnet(n) || (n->vnet_looks == 0 && connect_plain(n)))
+        return;
     set_link(n, false);
 }
 
@@ -75,9 +192,9 @@ static void replace_socket(struct nic *n)
     }
     close(n->fd);
     n->fd = fd;
+    n->kind = NOBODY;
     n->stuck_looks = 0;
-    if (n->server && !n->held && !try_connect(n))
-        set_link(n, false);
+    begin(n);
     n->hooks.socket(n->hooks.arg, fd);
 }
 
@@ -87,9 +204,13 @@ static void look_at_server(struct nic *n)
     if (!nic_file_find(n->server, &now) || !nic_socket_alive(n->server)) {
         log_line("nic: the server at %s is gone", n->server);
         disconnect(n);
-    } else if (!nic_file_same(&now, &n->server_file)) {
-        try_connect(n);
+        return;
     }
+    if (!nic_file_same(&now, &n->server_file)) {
+        n->stranger = (struct nic_file){0};
+        connect_plain(n);
+    }
+    ask_vnet(n); // it may have had no control socket yet when we connected
 }
 
 // The same frame at the head of the queue for many looks: nobody reads. Whether the NIC is deaf or
@@ -116,11 +237,13 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
     struct nic *n = arg;
     if (!n->server || n->held)
         return;
-    if (n->connected)
+    if (n->vnet_looks > 0)
+        n->vnet_looks--;
+    if (!n->vnet && n->kind == PLAIN)
         look_at_server(n);
-    else
-        try_connect(n);
-    if (n->connected)
+    else if (!n->vnet) // which tells by itself
+        begin(n);
+    if (n->kind != NOBODY)
         look_at_queue(n);
 }
 
@@ -138,11 +261,11 @@ static int make_socket(struct nic *n, const struct store *s, struct err *e)
     return nic_socket_bind(n->fd, n->path, &n->path_ino, e);
 }
 
-struct nic *nic_new(struct event_base *base, const struct store *s, const char *id,
+struct nic *nic_new(struct event_base *base, const struct store *s, const char *id, struct mac mac,
                     const struct nic_hooks *hooks, struct err *e)
 {
     struct nic *n = xcalloc(1, sizeof *n);
-    *n = (struct nic){.id = xstrdup(id), .hooks = *hooks, .fd = -1};
+    *n = (struct nic){.base = base, .id = xstrdup(id), .mac = mac, .hooks = *hooks, .fd = -1};
     n->timer = event_new(base, -1, EV_PERSIST, on_look, n);
     event_add(n->timer, &(struct timeval){.tv_usec = LOOK_MS * 1000});
     if (make_socket(n, s, e) == 0)
@@ -157,6 +280,7 @@ void nic_free(struct nic *n)
         return;
     struct nic_file now;
     event_free(n->timer);
+    nic_vnet_close(n->vnet);
     if (n->path && nic_file_find(n->path, &now) && now.ino == n->path_ino)
         unlink(n->path); // ours still, not that of a VM of the same name in another bundle
     if (n->fd >= 0)
@@ -174,39 +298,51 @@ int nic_fd(const struct nic *n)
 
 bool nic_up(const struct nic *n)
 {
-    return n->connected || n->held;
+    return n->up || n->held;
 }
 
-void nic_attach(struct nic *n, const char *server)
+void nic_attach(struct nic *n, const char *server, nic_settled *settled, void *arg)
 {
-    bool moved = n->connected;
-    if (n->connected)
-        disconnect(n);
+    settle(n); // who asked before is told of the state that this one changes
+    bool moved = n->up;
+    disconnect(n);
     free(n->server);
     n->server = xstrdup(server);
-    if (!server || n->held)
-        return;
-    if (moved) // frames that an old, stuck server holds would hold up the new one
-        replace_socket(n);
-    else
-        try_connect(n);
+    n->vnet_looks = 0;
+    n->stranger = (struct nic_file){0};
+    n->settled = settled;
+    n->settled_arg = arg;
+    if (server && !n->held) {
+        if (moved) // frames that an old, stuck server holds would hold up the new one
+            replace_socket(n);
+        else
+            begin(n);
+    }
+    if (!n->vnet)
+        settle(n);
 }
 
 void nic_hold(struct nic *n, bool held)
 {
     n->held = held;
-    if (held && n->connected)
+    if (held)
         disconnect(n);
-    else if (!held && n->server && !n->connected)
-        try_connect(n);
+    else if (n->server && n->kind == NOBODY && !n->vnet)
+        begin(n);
 }
 
 json_t *nic_status(const struct nic *n)
 {
+    static const char *const kinds[] = {[NOBODY] = NULL, [PLAIN] = "plain", [VNET] = "vnet"};
     int size = 0;
     socklen_t len = sizeof size;
     getsockopt(n->fd, SOL_SOCKET, SO_SNDBUF, &size, &len);
-    return json_pack("{s:s, s:s?, s:b, s:i, s:i}", "path", n->path, "server", n->server,
-                     "connected", n->connected, "sndbuf", size, "reconnects",
-                     n->reconnects > 0 ? n->reconnects - 1 : 0);
+    json_t *status = json_pack("{s:s, s:s?, s:b, s:s*, s:i, s:i}", "path", n->path, "server",
+                               n->server, "connected", n->up, "kind", kinds[n->kind], "sndbuf",
+                               size, "reconnects", n->reconnects > 0 ? n->reconnects - 1 : 0);
+    if (n->kind == VNET)
+        json_object_set_new(status, "plug", json_integer(nic_vnet_plug(n->vnet)));
+    if (n->vnet && nic_vnet_state(n->vnet) == NIC_VNET_REFUSED)
+        json_object_set_new(status, "note", json_string(nic_vnet_why(n->vnet)));
+    return status;
 }

@@ -2,7 +2,7 @@
 //
 // Engine and Host share one open file description: Host's connect() moves the NIC's frames to
 // another server at once. Without a server the guest sees its cable pulled; a server that appears,
-// or comes back, is picked up.
+// or comes back, is picked up. Where the server is our vnet, the NIC gets a private plug in it.
 #pragma once
 
 #include <event2/event.h>
@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "base/parse.h"
 #include "vm/store.h"
 
 struct nic;
@@ -22,20 +23,27 @@ struct nic_hooks {
 
 // Makes the socket at /tmp/qemu-dgram-<id>.sock; where a live socket of another VM has that name,
 // in the run-time directory.
-struct nic *nic_new(struct event_base *base, const struct store *s, const char *id,
+// `mac` is the one that frames will have once the NIC is not held.
+struct nic *nic_new(struct event_base *base, const struct store *s, const char *id, struct mac mac,
                     const struct nic_hooks *hooks, struct err *e);
 void nic_free(struct nic *n);
 
 int nic_fd(const struct nic *n);
 bool nic_up(const struct nic *n); // whether the guest shall see its cable in
 
-// The server to connect to, now or when it appears; NULL: none (cable pulled).
-void nic_attach(struct nic *n, const char *server);
+// What came of it, as nic_status() says (taken).
+typedef void nic_settled(void *arg, json_t *status);
+
+// The server to connect to, now or when it appears; NULL: none (cable pulled). `settled` (may be
+// NULL) is called once, at once or when a vnet has answered, within a second; or never, when the
+// NIC is freed before.
+void nic_attach(struct nic *n, const char *server, nic_settled *settled, void *arg);
 
 // While held the NIC stays unconnected whatever the server: its MAC is not yet the right one. Its
 // cable is in all the same: with the cable out QEMU keeps what the guest sends in the ring, and
 // those frames, under the old MAC, would be the first on the network.
 void nic_hold(struct nic *n, bool held);
 
-// {"path","server","connected","sndbuf","reconnects"}
+// {"path","server","connected","kind","plug","note","sndbuf","reconnects"}, as docs/interfaces.md
+// has them.
 json_t *nic_status(const struct nic *n);

@@ -74,6 +74,21 @@ int unix_connect(const char *path, bool *absent, struct err *e)
     return TAKE_FD(fd);
 }
 
+int unix_connect_now(const char *path)
+{
+    struct sockaddr_un addr;
+    struct err e;
+    if (unix_address(path, &addr, &e) < 0) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    AUTO_CLOSE int fd = stream_socket();
+    if (fd < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ||
+        connect(fd, (struct sockaddr *)&addr, sizeof addr) < 0)
+        return -1;
+    return TAKE_FD(fd);
+}
+
 int unix_send(int sock, const char *data, size_t n, int fd)
 {
     union {

@@ -16,6 +16,9 @@ int unix_listen(const char *path, struct err *e);
 // A blocking stream connection, close-on-exec. *absent (may be NULL) is true when nobody listens.
 int unix_connect(const char *path, bool *absent, struct err *e);
 
+// The same without waiting, non-blocking. -1 with errno; EAGAIN: too many wait for the server.
+int unix_connect_now(const char *path);
+
 // Sends all of it, and with its first byte `fd` where that is >= 0 (SCM_RIGHTS). -1 where the other
 // end is gone, or, for a non-blocking socket, takes nothing for 10 s. Raises no SIGPIPE.
 int unix_send(int sock, const char *data, size_t n, int fd);

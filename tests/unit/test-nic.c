@@ -1,157 +1,5 @@
 // The socket NIC's link under servers that come, go, come back and hang.
-#include "host/nic.h"
-
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-
-#include <cmocka.h>
-
-#include "base/mem.h"
-#include "loop.h"
-#include "proto/unix.h"
-#include "tempdir.h"
-
-struct world {
-    struct tempdir *dir;
-    struct event_base *base;
-    struct store store;
-    struct nic *nic;
-    char id[32];
-    char path[64]; // of the NIC
-    int ups, downs;
-    int sockets; // how often the engine was given another
-    int socket;
-};
-
-static void on_link(void *arg, bool up)
-{
-    struct world *w = arg;
-    if (up)
-        w->ups++;
-    else
-        w->downs++;
-}
-
-static void on_socket(void *arg, int fd)
-{
-    struct world *w = arg;
-    w->sockets++;
-    w->socket = fd;
-}
-
-static void start_nic(struct world *w)
-{
-    struct err e;
-    const struct nic_hooks hooks = {.link = on_link, .socket = on_socket, .arg = w};
-    w->nic = nic_new(w->base, &w->store, w->id, &hooks, &e);
-    assert_non_null(w->nic);
-}
-
-// No NIC yet. Its id is the directory's random name: the NIC's path is in /tmp.
-static int make_world(void **state)
-{
-    struct world *w = xcalloc(1, sizeof *w);
-    if (tempdir_make((void **)&w->dir) < 0)
-        return -1;
-    w->base = event_base_new();
-    w->store.runtime = w->dir->path;
-    snprintf(w->id, sizeof w->id, "%s", strrchr(w->dir->path, '/') + 1);
-    snprintf(w->path, sizeof w->path, "/tmp/qemu-dgram-%s.sock", w->id);
-    *state = w;
-    return 0;
-}
-
-static int make_world_with_nic(void **state)
-{
-    if (make_world(state) < 0)
-        return -1;
-    start_nic(*state);
-    return 0;
-}
-
-static int free_world(void **state)
-{
-    struct world *w = *state;
-    nic_free(w->nic);
-    event_base_free(w->base);
-    int left = access(w->path, F_OK) == 0;
-    int result = tempdir_remove((void **)&w->dir);
-    free(w);
-    return left || result;
-}
-
-struct server {
-    int fd;
-    char path[100];
-};
-
-static int receiver(const char *path)
-{
-    struct sockaddr_un addr;
-    struct err e;
-    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
-    unlink(path);
-    assert_int_equal(unix_address(path, &addr, &e), 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof addr), 0);
-    return fd;
-}
-
-static struct server start(const struct world *w, const char *name)
-{
-    struct server s;
-    snprintf(s.path, sizeof s.path, "%s/%s", w->dir->path, name);
-    s.fd = receiver(s.path);
-    return s;
-}
-
-static void assert_receives(int fd, const char *want)
-{
-    char got[100] = "";
-    ssize_t n = recv(fd, got, sizeof got - 1, MSG_DONTWAIT);
-    assert_int_equal(n, strlen(want));
-    assert_string_equal(got, want);
-}
-
-static void assert_nothing(int fd)
-{
-    char byte;
-    assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
-    assert_int_equal(errno, EAGAIN);
-}
-
-static void send_text(int fd, const char *text)
-{
-    assert_int_equal(send(fd, text, strlen(text), MSG_DONTWAIT), strlen(text));
-}
-
-static void send_to(const struct server *s, const char *path, const char *text)
-{
-    struct sockaddr_un addr;
-    struct err e;
-    assert_int_equal(unix_address(path, &addr, &e), 0);
-    assert_int_equal(
-        sendto(s->fd, text, strlen(text), MSG_DONTWAIT, (struct sockaddr *)&addr, sizeof addr),
-        strlen(text));
-}
-
-static json_int_t reconnects(const struct world *w)
-{
-    json_t *status = nic_status(w->nic);
-    json_int_t n = json_integer_value(json_object_get(status, "reconnects"));
-    json_decref(status);
-    return n;
-}
-
-static ino_t inode(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 ? st.st_ino : 0;
-}
+#include "nic-world.h"
 
 static void it_has_a_private_socket(void **state)
 {
@@ -166,8 +14,8 @@ static void it_has_a_private_socket(void **state)
 static void a_server_that_is_there_is_used_at_once(void **state)
 {
     struct world *w = *state;
-    struct server s = start(w, "net");
-    nic_attach(w->nic, s.path);
+    struct plain s = start(w, "net");
+    nic_attach(w->nic, s.path, NULL, NULL);
     assert_true(nic_up(w->nic));
     assert_int_equal(w->ups, 1);
     send_text(nic_fd(w->nic), "frame");
@@ -188,9 +36,9 @@ static void a_server_may_come_later(void **state)
     struct world *w = *state;
     char path[100];
     snprintf(path, sizeof path, "%s/net", w->dir->path);
-    nic_attach(w->nic, path);
+    nic_attach(w->nic, path, NULL, NULL);
     assert_false(nic_up(w->nic));
-    struct server s = start(w, "net");
+    struct plain s = start(w, "net");
     LOOP_UNTIL(w->base, nic_up(w->nic));
     assert_int_equal(w->ups, 1);
     assert_int_equal(w->downs, 0);
@@ -201,8 +49,8 @@ static void a_server_may_come_later(void **state)
 static void a_server_that_goes_pulls_the_cable(void **state)
 {
     struct world *w = *state;
-    struct server s = start(w, "net");
-    nic_attach(w->nic, s.path);
+    struct plain s = start(w, "net");
+    nic_attach(w->nic, s.path, NULL, NULL);
     close(s.fd); // its name stays, as after a crash
     LOOP_UNTIL(w->base, !nic_up(w->nic));
     assert_int_equal(w->downs, 1);
@@ -219,8 +67,8 @@ static void a_server_that_goes_pulls_the_cable(void **state)
 static void a_name_that_goes_pulls_the_cable(void **state)
 {
     struct world *w = *state;
-    struct server s = start(w, "net");
-    nic_attach(w->nic, s.path);
+    struct plain s = start(w, "net");
+    nic_attach(w->nic, s.path, NULL, NULL);
     assert_int_equal(unlink(s.path), 0);
     LOOP_UNTIL(w->base, !nic_up(w->nic));
     close(s.fd);
@@ -231,9 +79,9 @@ static void a_quick_restart_is_noticed(void **state)
 {
     struct world *w = *state;
     const struct timespec a_while_ago[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
-    struct server s = start(w, "net");
+    struct plain s = start(w, "net");
     assert_int_equal(utimensat(AT_FDCWD, s.path, a_while_ago, 0), 0);
-    nic_attach(w->nic, s.path);
+    nic_attach(w->nic, s.path, NULL, NULL);
     close(s.fd);
     s = start(w, "net");
     LOOP_UNTIL(w->base, reconnects(w) == 1);
@@ -246,9 +94,9 @@ static void a_quick_restart_is_noticed(void **state)
 static void a_new_server_of_that_name_is_used(void **state)
 {
     struct world *w = *state;
-    struct server old = start(w, "net");
-    nic_attach(w->nic, old.path);
-    struct server new = start(w, "net");
+    struct plain old = start(w, "net");
+    nic_attach(w->nic, old.path, NULL, NULL);
+    struct plain new = start(w, "net");
     LOOP_UNTIL(w->base, reconnects(w) == 1);
     assert_int_equal(w->downs, 0);
     send_text(nic_fd(w->nic), "frame");
@@ -262,12 +110,12 @@ static void a_new_server_of_that_name_is_used(void **state)
 static void it_moves_to_another_server(void **state)
 {
     struct world *w = *state;
-    struct server a = start(w, "a");
-    struct server b = start(w, "b");
-    nic_attach(w->nic, a.path);
+    struct plain a = start(w, "a");
+    struct plain b = start(w, "b");
+    nic_attach(w->nic, a.path, NULL, NULL);
     int before = dup(nic_fd(w->nic)); // as the engine has it
     send_to(&a, w->path, "old");
-    nic_attach(w->nic, b.path);
+    nic_attach(w->nic, b.path, NULL, NULL);
     assert_int_equal(w->sockets, 1);
     assert_int_equal(w->socket, nic_fd(w->nic));
     assert_int_equal(w->ups, 2);
@@ -287,13 +135,13 @@ static void it_moves_to_another_server(void **state)
 static void it_moves_to_a_server_to_come(void **state)
 {
     struct world *w = *state;
-    struct server a = start(w, "a");
+    struct plain a = start(w, "a");
     char path[100];
     snprintf(path, sizeof path, "%s/b", w->dir->path);
-    nic_attach(w->nic, a.path);
-    nic_attach(w->nic, path);
+    nic_attach(w->nic, a.path, NULL, NULL);
+    nic_attach(w->nic, path, NULL, NULL);
     assert_false(nic_up(w->nic));
-    struct server b = start(w, "b");
+    struct plain b = start(w, "b");
     LOOP_UNTIL(w->base, nic_up(w->nic));
     send_text(nic_fd(w->nic), "frame");
     assert_receives(b.fd, "frame");
@@ -304,16 +152,16 @@ static void it_moves_to_a_server_to_come(void **state)
 static void detaching_pulls_the_cable(void **state)
 {
     struct world *w = *state;
-    struct server s = start(w, "net");
-    nic_attach(w->nic, s.path);
-    nic_attach(w->nic, NULL);
+    struct plain s = start(w, "net");
+    nic_attach(w->nic, s.path, NULL, NULL);
+    nic_attach(w->nic, NULL, NULL, NULL);
     assert_false(nic_up(w->nic));
     assert_int_equal(w->downs, 1);
     assert_int_equal(send(nic_fd(w->nic), "x", 1, MSG_DONTWAIT), -1);
     json_t *status = nic_status(w->nic);
     assert_true(json_is_null(json_object_get(status, "server")));
     json_decref(status);
-    nic_attach(w->nic, s.path);
+    nic_attach(w->nic, s.path, NULL, NULL);
     assert_true(nic_up(w->nic));
     close(s.fd);
 }
@@ -321,9 +169,9 @@ static void detaching_pulls_the_cable(void **state)
 static void while_held_it_is_unconnected(void **state)
 {
     struct world *w = *state;
-    struct server s = start(w, "net");
+    struct plain s = start(w, "net");
     nic_hold(w->nic, true);
-    nic_attach(w->nic, s.path);
+    nic_attach(w->nic, s.path, NULL, NULL);
     assert_int_equal(send(nic_fd(w->nic), "x", 1, MSG_DONTWAIT), -1);
     assert_true(nic_up(w->nic)); // what the guest sends goes nowhere, but it goes
     assert_int_equal(w->ups, 0);
@@ -342,8 +190,8 @@ static void while_held_it_is_unconnected(void **state)
 static void a_deaf_nic_gets_a_new_socket(void **state)
 {
     struct world *w = *state;
-    struct server s = start(w, "net");
-    nic_attach(w->nic, s.path);
+    struct plain s = start(w, "net");
+    nic_attach(w->nic, s.path, NULL, NULL);
     send_to(&s, w->path, "stuck"); // and nobody reads it
     LOOP_UNTIL(w->base, w->sockets == 1);
     assert_int_equal(w->socket, nic_fd(w->nic));
@@ -362,7 +210,7 @@ static void a_dead_leftover_is_replaced(void **state)
     struct world *w = *state;
     close(receiver(w->path));
     start_nic(w);
-    struct server s = start(w, "net");
+    struct plain s = start(w, "net");
     send_to(&s, w->path, "frame");
     assert_receives(nic_fd(w->nic), "frame");
     close(s.fd);
@@ -375,8 +223,8 @@ static void a_live_socket_of_another_is_left_alone(void **state)
     ino_t before = inode(w->path);
     start_nic(w);
     assert_true(inode(w->path) == before);
-    struct server s = start(w, "net");
-    nic_attach(w->nic, s.path);
+    struct plain s = start(w, "net");
+    nic_attach(w->nic, s.path, NULL, NULL);
     char path[100];
     snprintf(path, sizeof path, "%s/%s.nic", w->dir->path, w->id);
     send_to(&s, path, "answer");
