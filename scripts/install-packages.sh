@@ -21,7 +21,7 @@ clang-format clang-tidy cppcheck shellcheck git
 # checks of man pages and completions
 mandoc zsh fish
 # end-to-end tests
-python3 python3-pytest python3-pytest-xdist util-linux iproute2 procps strace
+python3 python3-pytest python3-pytest-xdist util-linux iproute2 procps strace tshark
 END
 }
 
@@ -36,7 +36,7 @@ qemu
 # guest images
 cpio zstd e2fsprogs dpkg
 # tests and lint
-cmocka llvm clang-format cppcheck shellcheck pytest
+cmocka llvm clang-format cppcheck shellcheck pytest wireshark
 END
 }
 

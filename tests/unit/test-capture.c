@@ -533,6 +533,26 @@ static void a_stalled_process_loses_whole_packets(void **state)
     assert_string_equal(s.names[1], "home/late");
 }
 
+static void what_is_lost_last_is_in_the_sums(void **state)
+{
+    enum { COUNT = 10000 };
+    struct world *w = *state;
+    struct capture_stats stats;
+    struct capture *c = start(w);
+    capture_interface(c, 0, "home/a");
+    pid_t pid = child_of();
+    kill(pid, SIGSTOP);
+    send_frames(c, 0, COUNT, 1514);
+    capture_get_stats(c, &stats);
+    assert_true(stats.lost > 0);
+    kill(pid, SIGCONT);
+    stop(w, c);
+    struct seen s = see(w);
+    assert_int_equal(s.lost, 0);
+    assert_int_equal(s.missed, stats.lost);
+    assert_int_equal(s.received, COUNT);
+}
+
 static bool no_child_is_left(pid_t pid)
 {
     return waitpid(pid, NULL, WNOHANG) == pid;
@@ -594,6 +614,7 @@ int main(int argc, char **argv)
         TEST(a_disk_full_at_the_end_is_told),
         TEST(signals_do_not_end_it_but_one),
         TEST(a_stalled_process_loses_whole_packets),
+        TEST(what_is_lost_last_is_in_the_sums),
         TEST(half_a_record_is_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,7 +45,7 @@ struct capture {
     struct capture_stats stats;
     struct err error;
     struct capture_hooks hooks;
-    char answer[sizeof((struct err *)NULL)->msg];
+    char answer[sizeof(struct err)]; // an err_code, a message
     size_t answer_size;
 };
 
@@ -257,6 +257,14 @@ static bool tell(struct capture *c, unsigned plug, struct plug *p)
     return p->told;
 }
 
+// The packets that were lost last, which no packet follows that could say so.
+static void tell_lost(struct capture *c, unsigned plug, struct plug *p)
+{
+    const struct record r = {.type = RECORD_LOST, .plug = plug, .lost = p->lost, .drop = -1};
+    if (p->lost > 0 && tell(c, plug, p) && put(c, &r, ""))
+        p->lost = 0;
+}
+
 void capture_interface(struct capture *c, unsigned plug, const char *name)
 {
     if (plug >= RECORD_PLUGS)
@@ -267,6 +275,7 @@ void capture_interface(struct capture *c, unsigned plug, const char *name)
         c->plug_count = plug + 1;
     }
     struct plug *p = &c->plugs[plug];
+    tell_lost(c, plug, p);
     free(p->name);
     *p = (struct plug){.name = xstrdup(name)};
     tell(c, plug, p);
@@ -341,11 +350,23 @@ struct capture *capture_start(struct event_base *base, const char *exe, const ch
     return c;
 }
 
+// A process that is gone is none that is slow: reap() knows why.
 static int drain(struct capture *c, int64_t deadline, struct err *e)
 {
     while (hand_over(c) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         if (!wait_for(c, POLLOUT, deadline))
             return too_slow(e);
+    return 0;
+}
+
+static int finish(struct capture *c, int64_t deadline, struct err *e)
+{
+    if (drain(c, deadline, e) < 0)
+        return -1;
+    for (unsigned i = 0; i < c->plug_count; i++)
+        tell_lost(c, i, &c->plugs[i]);
+    if (drain(c, deadline, e) < 0)
+        return -1;
     shutdown(c->fd, SHUT_WR);
     while (!hear(c))
         if (!wait_for(c, POLLIN, deadline))
@@ -358,7 +379,7 @@ int capture_stop(struct capture *c, struct err *e)
     int result = -1;
     if (c->fd < 0)
         *e = c->error;
-    else if ((result = drain(c, clock_ms() + STOP_MS, e)) < 0)
+    else if ((result = finish(c, clock_ms() + STOP_MS, e)) < 0)
         err_wrap(e, "cannot capture to %s", c->path);
     capture_free(c);
     return result;

@@ -15,12 +15,20 @@ static bool packet_fits(const struct record *r)
            r->drop >= -1 && r->drop < VNET_DROP_COUNT;
 }
 
+static bool lost_fits(const struct record *r)
+{
+    return r->size == 0;
+}
+
 static bool fits(const struct record *r)
 {
-    if (r->plug >= RECORD_PLUGS)
-        return false;
-    return r->type == RECORD_INTERFACE ? interface_fits(r)
-                                       : r->type == RECORD_PACKET && packet_fits(r);
+    static bool (*const by_type[])(const struct record *) = {
+        [RECORD_INTERFACE] = interface_fits,
+        [RECORD_PACKET] = packet_fits,
+        [RECORD_LOST] = lost_fits,
+    };
+    return r->plug < RECORD_PLUGS && r->type < sizeof by_type / sizeof *by_type &&
+           by_type[r->type] && by_type[r->type](r);
 }
 
 ssize_t record_read(const void *data, size_t n, struct record *out, struct err *e)

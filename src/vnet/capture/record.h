@@ -15,15 +15,16 @@ enum {
     RECORD_BODY_MAX = VNET_FRAME_MAX,
 };
 
-enum record_type { RECORD_INTERFACE = 1, RECORD_PACKET };
+enum record_type { RECORD_INTERFACE = 1, RECORD_PACKET, RECORD_LOST };
 
-// An INTERFACE is followed by its name, a PACKET by the frame, or what is kept of it.
+// An INTERFACE is followed by its name, a PACKET by the frame, or what is kept of it; a LOST, which
+// stands where no PACKET comes any more, by nothing.
 struct record {
     uint64_t wall;      // ns since 1970
     uint32_t size;      // of what follows
     uint32_t length;    // that the frame had
     uint32_t plug;      // an INTERFACE replaces the one before of the same number
-    uint32_t lost;      // PACKETs of this plug between the one before and this one
+    uint32_t lost;      // PACKETs of this plug between the one before and this record
     int32_t drop;       // enum vnet_drop, or -1
     uint16_t type;      // enum record_type
     uint16_t direction; // enum vnet_direction

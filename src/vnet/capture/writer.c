@@ -166,11 +166,23 @@ static int take_packet(struct writer *w, const struct record *r, const uint8_t *
     return 0;
 }
 
+static int take_lost(struct writer *w, const struct record *r, const uint8_t *body, struct err *e)
+{
+    (void)body;
+    (void)e;
+    interface_of(w, r->plug)->lost += r->lost;
+    return 0;
+}
+
 static int take(struct writer *w, const struct record *r, const uint8_t *body, struct err *e)
 {
-    if (make_room(w, e) < 0)
-        return -1;
-    return r->type == RECORD_INTERFACE ? take_interface(w, r, body, e) : take_packet(w, r, body, e);
+    static int (*const by_type[])(struct writer *, const struct record *, const uint8_t *,
+                                  struct err *) = {
+        [RECORD_INTERFACE] = take_interface,
+        [RECORD_PACKET] = take_packet,
+        [RECORD_LOST] = take_lost,
+    };
+    return make_room(w, e) < 0 ? -1 : by_type[r->type](w, r, body, e);
 }
 
 void *writer_space(struct writer *w, size_t *room)
