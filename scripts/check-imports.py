@@ -17,6 +17,7 @@ MAY = {
     "cli": ["base", "proto", "vm", "image", "agent", "engine/engine.h"],
     "vnet": ["base"],
     "vnet/daemon": ["base", "proto", "vnet"],
+    "vnet/labfile": ["base", "vnet"],
     "vnet/capture": ["base", "proto", "vnet"],
     "vnet/egress": ["base", "proto", "vnet"],
 }

@@ -8,8 +8,8 @@ apt_packages() {
     cat <<'END'
 # the build
 gcc libc6-dev make meson ninja-build pkg-config
-# libraries: event loop, JSON, options, archives, downloads, digests, sums of disks
-libevent-dev libjansson-dev libpopt-dev libarchive-dev libxxhash-dev
+# libraries: event loop, JSON, options, archives, digests, YAML
+libevent-dev libjansson-dev libpopt-dev libarchive-dev libxxhash-dev libyaml-dev
 # running guests: the engines, qemu-img, firmware for arm64
 qemu-system-x86 qemu-system-arm qemu-utils qemu-efi-aarch64 ovmf
 # guest images: unpacking Debian packages, cpio and zstd archives, ext4, kernel modules, arm64 agent
@@ -30,7 +30,7 @@ brew_packages() {
 # the build
 meson ninja pkg-config
 # libraries
-libevent jansson popt libarchive xxhash
+libevent jansson popt libarchive xxhash libyaml
 # running guests
 qemu
 # guest images
