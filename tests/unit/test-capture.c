@@ -553,6 +553,39 @@ static void what_is_lost_last_is_in_the_sums(void **state)
     assert_int_equal(s.received, COUNT);
 }
 
+// In a daemon of its own.
+__attribute__((noreturn)) static void capture_and_be_killed(struct world *w)
+{
+    event_reinit(w->base);
+    struct capture *c = try_start(w);
+    if (!c)
+        _exit(1);
+    capture_interface(c, 0, "home/a");
+    send_frames(c, 0, 1000, 1514);
+    capture_flush(c);
+    kill(getpid(), SIGKILL);
+    _exit(1);
+}
+
+static void a_daemon_is_killed_and_starts_again(void **state)
+{
+    struct world *w = *state;
+    int status;
+    for (int life = 1; life <= 5; life++) {
+        pid_t pid = fork();
+        if (pid == 0)
+            capture_and_be_killed(w);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status));
+    }
+    capture_one(w); // its process waits for the one before
+    struct seen s = see(w);
+    assert_int_equal(s.sections, 6);
+    assert_int_equal(s.interfaces, 6);
+    assert_int_equal(s.statistics, 6);
+    assert_true(s.packets > 100);
+}
+
 static bool no_child_is_left(pid_t pid)
 {
     return waitpid(pid, NULL, WNOHANG) == pid;
@@ -615,6 +648,7 @@ int main(int argc, char **argv)
         TEST(signals_do_not_end_it_but_one),
         TEST(a_stalled_process_loses_whole_packets),
         TEST(what_is_lost_last_is_in_the_sums),
+        TEST(a_daemon_is_killed_and_starts_again),
         TEST(half_a_record_is_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
