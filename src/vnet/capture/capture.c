@@ -76,20 +76,18 @@ static int reap(struct capture *c, struct err *e)
     return c->answer_size > 0 || status != 0 ? -1 : 0;
 }
 
-// Reads what the process says: true at its end.
+// Reads what the process says, which is shorter than `answer`: true at its end.
 static bool hear(struct capture *c)
 {
-    for (;;) {
-        char rest[64];
-        size_t room = sizeof c->answer - c->answer_size;
-        char *to = room > 0 ? c->answer + c->answer_size : rest;
-        ssize_t n = read(c->fd, to, room > 0 ? room : sizeof rest);
+    while (c->answer_size < sizeof c->answer) {
+        ssize_t n = read(c->fd, c->answer + c->answer_size, sizeof c->answer - c->answer_size);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
             return n == 0 || errno != EAGAIN;
-        c->answer_size += room > 0 ? (size_t)n : 0;
+        c->answer_size += (size_t)n;
     }
+    return true;
 }
 
 // Waits for one of `events`; false: not until `deadline`.
