@@ -15,6 +15,11 @@ uint16_t checksum_finish(uint32_t sum)
     return (uint16_t)~sum;
 }
 
+uint16_t checksum_change(uint16_t sum, uint16_t old, uint16_t new)
+{
+    return checksum_finish((uint32_t)(uint16_t)~sum + (uint16_t)~old + new);
+}
+
 uint32_t checksum_pseudo(uint32_t from, uint32_t to, uint8_t protocol, size_t n)
 {
     return (from >> 16) + (from & 0xffff) + (to >> 16) + (to & 0xffff) + protocol + (uint32_t)n;

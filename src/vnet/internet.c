@@ -8,11 +8,13 @@
 #include "vnet/ipv4.h"
 #include "vnet/uplink.h"
 
-enum { HOSTS_MAX = 1024, AT_TO4 = ETHERNET_HEADER + 16, AT_TO6 = ETHERNET_HEADER + 24 };
+enum { HOSTS_MAX = 1024, IPV6_TO = 24 };
+
+static const struct ip6 no_address = {{0}};
 
 int vnet_add_host(struct vnet *v, uint32_t address, const struct ip6 *address6, struct err *e)
 {
-    const struct host host = {address, address6 ? *address6 : (struct ip6){{0}}};
+    const struct host host = {.address = address, .address6 = address6 ? *address6 : no_address};
     if (!address && !address6)
         return err_set(e, ERR_USAGE, "a host has an address");
     if ((address && (internet_network4(v, address) || internet_has_host4(v, address))) ||
@@ -46,32 +48,72 @@ struct network *internet_network6(const struct vnet *v, const struct ip6 *to)
     return NULL;
 }
 
-bool internet_has_host4(const struct vnet *v, uint32_t address)
+static struct host *find_host4(const struct vnet *v, uint32_t address)
 {
     for (unsigned i = 0; i < v->host_count; i++)
         if (address && v->hosts[i].address == address)
-            return true;
-    return false;
+            return &v->hosts[i];
+    return NULL;
+}
+
+static struct host *find_host6(const struct vnet *v, const struct ip6 *address)
+{
+    for (unsigned i = 0; i < v->host_count; i++)
+        if (ip6_equal(&v->hosts[i].address6, address) && !ip6_equal(address, &no_address))
+            return &v->hosts[i];
+    return NULL;
+}
+
+bool internet_has_host4(const struct vnet *v, uint32_t address)
+{
+    return find_host4(v, address) != NULL;
 }
 
 bool internet_has_host6(const struct vnet *v, const struct ip6 *address)
 {
-    const struct ip6 none = {{0}};
-    for (unsigned i = 0; i < v->host_count; i++)
-        if (ip6_equal(&v->hosts[i].address6, address) && !ip6_equal(address, &none))
-            return true;
-    return false;
+    return find_host6(v, address) != NULL;
 }
 
-void internet_input(struct vnet *v, struct network *from, struct frame *f)
+static void into_uplink(struct packet *p, struct frame *f)
 {
-    struct bytes packet = written(f, 0);
-    const struct ip6 to6 = get_ip6(packet, AT_TO6);
-    bool is6 = get16(packet, 12) == ETHERTYPE_IPV6;
-    struct network *to =
-        is6 ? internet_network6(v, &to6) : internet_network4(v, get32(packet, AT_TO4));
+    uplink_receive(p->v, p->network, f);
+}
+
+// Where two uplinks' MTUs differ the internet is the router at which they meet: what does not fit
+// the receiver's is cut, or sent back in the name of the receiver's router.
+static void input4(struct vnet *v, struct network *from, struct frame *f)
+{
+    struct bytes packet = written(f, ETHERNET_HEADER);
+    uint32_t to = get32(packet, IPV4_TO);
+    struct packet p = {
+        .v = v, .network = internet_network4(v, to), .buffer = f, .ip = packet, .dropped = -1};
+    if (p.network) {
+        if (ipv4_fits(&p, f, p.network->is.wan_mtu))
+            ipv4_transmit(&p, f, p.network->is.wan_mtu, into_uplink);
+        return;
+    }
+    p.network = from;
+    p.host = find_host4(v, to);
+    if (p.host)
+        ipv4_input(&p, packet);
+    else
+        drop(&p, VNET_DROP_NO_ROUTE);
+}
+
+static void input6(struct vnet *v, struct network *from, struct frame *f)
+{
+    const struct ip6 to6 = get_ip6(written(f, ETHERNET_HEADER), IPV6_TO);
+    struct network *to = internet_network6(v, &to6);
     if (to)
         uplink_receive(v, to, f);
     else
         from->counters.drops[VNET_DROP_NO_ROUTE]++;
+}
+
+void internet_input(struct vnet *v, struct network *from, struct frame *f)
+{
+    if (get16(written(f, 0), 12) == ETHERTYPE_IPV6)
+        input6(v, from, f);
+    else
+        input4(v, from, f);
 }

@@ -7,6 +7,7 @@
 struct host {
     uint32_t address; // 0: none
     struct ip6 address6;
+    struct bucket errors;
 };
 
 // Who gets a packet for an address: the network that has it as its WAN address or, unless it is

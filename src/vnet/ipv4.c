@@ -1,18 +1,21 @@
-// Checks IPv4 headers and hands on what is for the router itself.
+// Checks IPv4 headers and hands on what is for the router itself; the rest is forwarded.
 #include "vnet/ipv4.h"
 
 #include "vnet/checksum.h"
 #include "vnet/ethernet.h"
 #include "vnet/icmp.h"
+#include "vnet/internet.h"
+#include "vnet/tcp.h"
 #include "vnet/udp.h"
+#include "vnet/uplink.h"
 
 enum {
-    AT_LENGTH = 2,
-    AT_FRAGMENT = 6,
-    AT_CHECKSUM = 10,
-    DONT_FRAGMENT = 0x4000,
-    FRAGMENT_MASK = 0x3fff, // more fragments, offset
-    TTL = 64,               // RFC 1700, of answers
+    TTL = 64, // RFC 1700, of answers
+    LENGTH_MAX = 65535,
+    OPTION_END = 0,
+    OPTION_NOP = 1,
+    OPTION_LOOSE_ROUTE = 131,
+    OPTION_STRICT_ROUTE = 137,
 };
 
 static const struct {
@@ -20,6 +23,7 @@ static const struct {
     void (*input)(struct packet *p, struct bytes payload);
 } protocols[] = {
     {PROTOCOL_ICMP, icmp_input},
+    {PROTOCOL_TCP, tcp_input},
     {PROTOCOL_UDP, udp_input},
 };
 
@@ -32,53 +36,135 @@ bool ipv4_is_host(const struct network *net, uint32_t address)
 {
     uint32_t hosts = host_bits(net);
     uint32_t host = address & hosts;
-    return (address & ~hosts) == (net->is.router & ~hosts) && host != 0 && host != hosts;
+    return net->is.router && (address & ~hosts) == (net->is.router & ~hosts) && host != 0 &&
+           host != hosts;
 }
 
-static bool is_broadcast(const struct network *net, uint32_t address)
+bool ipv4_is_broadcast(const struct network *net, uint32_t address)
 {
-    return address == IPV4_BROADCAST || address == (net->is.router | host_bits(net));
+    return address == IPV4_BROADCAST || (net->is.router | host_bits(net)) == address;
 }
 
-static bool is_multicast(uint32_t address)
+bool ipv4_is_multicast(uint32_t address)
 {
     return address >> 28 == 0xe;
+}
+
+static bool is_router(const struct network *net, uint32_t address)
+{
+    return address && (address == net->is.router || address == net->is.wan);
+}
+
+bool ipv4_is_own(const struct packet *p)
+{
+    return p->host ? p->to == p->host->address : is_router(p->network, p->to);
+}
+
+uint32_t ipv4_answer_from(const struct packet *p)
+{
+    const struct vnet_network *is = &p->network->is;
+    if (ipv4_is_own(p))
+        return p->to;
+    return p->plug || !is->wan ? is->router : is->wan;
+}
+
+// A packet cannot end beyond what its reassembled length can say ("ping of death").
+static bool is_sound(struct bytes header, struct bytes payload)
+{
+    size_t offset = 8 * (size_t)(get16(header, IPV4_FRAGMENT) & IPV4_OFFSET);
+    return checksum_finish(checksum_add(0, header)) == 0 &&
+           header.n + offset + payload.n <= LENGTH_MAX;
 }
 
 // Cuts header and payload to their lengths (an Ethernet frame may be padded).
 static bool split(struct bytes packet, struct bytes *header, struct bytes *payload)
 {
     size_t header_length = 4 * (size_t)(get8(packet, 0) & 15);
-    size_t total = get16(packet, AT_LENGTH);
+    size_t total = get16(packet, IPV4_LENGTH);
     if (packet.n < IPV4_HEADER || get8(packet, 0) >> 4 != 4 || header_length < IPV4_HEADER ||
         total < header_length || !pull(&packet, total, payload))
         return false;
-    return pull(payload, header_length, header) && checksum_finish(checksum_add(0, *header)) == 0;
+    return pull(payload, header_length, header) && is_sound(*header, *payload);
 }
 
-// RFC 1122, 3.2.1.3: addresses that never are on a wire, or never as a guest's source. 0.0.0.0 is
-// one only to ask for an address by broadcast.
-static bool is_martian(struct packet *p)
+// Options pass as they are, but for a sender that chooses the way (RFC 7126, 4.3 and 4.4).
+static bool has_source_route(struct bytes header)
 {
-    return p->from >> 24 == 127 || p->to >> 24 == 127 || p->from >> 28 >= 0xe || p->to == 0 ||
-           is_broadcast(p->network, p->from) || p->from == p->network->is.router ||
-           (p->from == 0 && p->to != IPV4_BROADCAST && !is_multicast(p->to));
+    for (size_t at = IPV4_HEADER; at < header.n;) {
+        unsigned kind = get8(header, at);
+        size_t length = get8(header, at + 1);
+        if (kind == OPTION_LOOSE_ROUTE || kind == OPTION_STRICT_ROUTE)
+            return true;
+        if (kind == OPTION_END || (kind != OPTION_NOP && length < 2))
+            break;
+        at += kind == OPTION_NOP ? 1 : length;
+    }
+    return false;
 }
 
-static void input_to_router(struct packet *p, struct bytes header, struct bytes payload)
+// RFC 1122, 3.2.1.3: addresses that never are on a wire, or never as a source.
+static bool is_impossible(const struct packet *p)
 {
-    if (get16(header, AT_FRAGMENT) & FRAGMENT_MASK) {
+    return p->from >> 24 == 127 || p->to >> 24 == 127 || p->from >> 28 >= 0xe || p->to == 0;
+}
+
+// A source address that is not where the packet comes from is forged (RFC 2827, RFC 3704): a guest
+// has one of its LAN, and such a one comes from nowhere else. Who has none yet, or one of
+// elsewhere, speaks to all.
+static bool is_martian(const struct packet *p)
+{
+    const struct network *net = p->network;
+    if (is_impossible(p) || is_router(net, p->from))
+        return true;
+    if (!p->plug)
+        return p->from >> 24 == 0 || ipv4_is_host(net, p->from);
+    return ipv4_is_broadcast(net, p->from) ||
+           (!ipv4_is_host(net, p->from) && !ipv4_is_broadcast(net, p->to) &&
+            !ipv4_is_multicast(p->to));
+}
+
+static void deliver(struct packet *p, struct bytes header, struct bytes payload)
+{
+    if (get16(header, IPV4_FRAGMENT) & (IPV4_MORE_FRAGMENTS | IPV4_OFFSET)) {
         drop(p, VNET_DROP_FRAGMENT);
         return;
     }
     for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++) {
-        if (protocols[i].protocol == get8(header, 9)) {
+        if (protocols[i].protocol == get8(header, IPV4_PROTOCOL)) {
             protocols[i].input(p, payload);
             return;
         }
     }
-    if (p->to == p->network->is.router)
-        drop(p, VNET_DROP_NO_PROTOCOL);
+    if (!ipv4_is_own(p))
+        return;
+    drop(p, VNET_DROP_NO_PROTOCOL);
+    icmp_error(p, ICMP_PROTOCOL_UNREACHABLE, 0);
+}
+
+// The packet in a buffer that may be written to, with a reference for the caller. Out of an uplink
+// it lies in one that nobody else has.
+static struct frame *own(struct packet *p)
+{
+    struct frame *f = p->buffer;
+    if (f && !p->plug && f->refs == 1) {
+        f->n = ETHERNET_HEADER + p->ip.n;
+        f->refs++;
+        return f;
+    }
+    f = ethernet_begin(p, mac_broadcast, ETHERTYPE_IPV4, p->ip.n);
+    if (f)
+        put(f, p->ip.at, p->ip.n);
+    return f;
+}
+
+static void forward(struct packet *p)
+{
+    struct frame *f = own(p);
+    if (!f)
+        return;
+    p->ip = written(f, ETHERNET_HEADER);
+    ipv4_forward(p, f);
+    pool_release(&p->v->pool, f);
 }
 
 void ipv4_input(struct packet *p, struct bytes packet)
@@ -89,23 +175,26 @@ void ipv4_input(struct packet *p, struct bytes packet)
         drop(p, VNET_DROP_BAD_IPV4);
         return;
     }
-    p->from = get32(header, 12);
-    p->to = get32(header, 16);
-    if (is_martian(p))
+    p->ip = (struct bytes){packet.at, header.n + payload.n};
+    p->from = get32(header, IPV4_FROM);
+    p->to = get32(header, IPV4_TO);
+    if (p->host ? is_impossible(p) : is_martian(p))
         drop(p, VNET_DROP_MARTIAN);
-    else if (is_broadcast(p->network, p->to) ||
-             (p->to == p->network->is.router && !mac_is_group(p->to_mac)))
-        input_to_router(p, header, payload);
-    else if (is_multicast(p->to))
+    else if (has_source_route(header))
+        drop(p, VNET_DROP_SOURCE_ROUTE);
+    else if ((p->plug && ipv4_is_broadcast(p->network, p->to)) ||
+             (ipv4_is_own(p) && !mac_is_group(p->to_mac)))
+        deliver(p, header, payload);
+    else if (ipv4_is_multicast(p->to))
         return; // the router is in no group
     else if (mac_is_group(p->to_mac))
         drop(p, VNET_DROP_LINK_BROADCAST); // RFC 1122, 3.3.6
     else
-        drop(p, get8(header, 8) <= 1 ? VNET_DROP_TTL : VNET_DROP_NO_ROUTE);
+        forward(p);
 }
 
-struct frame *ipv4_begin(struct packet *p, struct mac to_mac, uint32_t to, uint8_t protocol,
-                         size_t n)
+struct frame *ipv4_begin(struct packet *p, struct mac to_mac, uint32_t from, uint32_t to,
+                         uint8_t protocol, size_t n)
 {
     struct frame *f = ethernet_begin(p, to_mac, ETHERTYPE_IPV4, IPV4_HEADER + n);
     if (!f)
@@ -113,11 +202,11 @@ struct frame *ipv4_begin(struct packet *p, struct mac to_mac, uint32_t to, uint8
     put16(f, 0x4500); // version 4, five words of header, ordinary service
     put16(f, 0);      // length, see ipv4_send()
     put16(f, 0);      // identification: none needed with "don't fragment" (RFC 6864, 4.1)
-    put16(f, DONT_FRAGMENT);
+    put16(f, IPV4_DONT_FRAGMENT);
     put8(f, TTL);
     put8(f, protocol);
     put16(f, 0); // checksum
-    put32(f, p->network->is.router);
+    put32(f, from);
     put32(f, to);
     return f;
 }
@@ -126,8 +215,8 @@ void ipv4_send(struct packet *p, struct frame *f)
 {
     struct bytes header;
     struct bytes packet = written(f, ETHERNET_HEADER);
-    patch16(f, ETHERNET_HEADER + AT_LENGTH, (unsigned)packet.n);
+    patch16(f, ETHERNET_HEADER + IPV4_LENGTH, (unsigned)packet.n);
     if (pull(&packet, IPV4_HEADER, &header))
-        patch16(f, ETHERNET_HEADER + AT_CHECKSUM, checksum_finish(checksum_add(0, header)));
-    ethernet_send(p, f);
+        patch16(f, ETHERNET_HEADER + IPV4_CHECKSUM, checksum_finish(checksum_add(0, header)));
+    uplink_answer(p, f);
 }

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <sys/queue.h>
 
+#include "vnet/bucket.h"
 #include "vnet/leases.h"
 #include "vnet/link.h"
 #include "vnet/owners.h"
@@ -22,9 +23,14 @@ struct network {
     struct leases leases;
     struct link uplink[2]; // VNET_UP: into the internet
     struct neighbours *neighbours;
+    struct bucket errors; // ICMP's and ICMPv6's, see ERROR_INTERVAL
     struct vnet_counters counters;
     TAILQ_HEAD(, plug) plugs;
 };
+
+// How often a router, and a host of the internet, tells senders of what went wrong.
+#define ERROR_INTERVAL (1000000000u / 100)
+enum { ERROR_BURST = 64 };
 
 struct plug {
     struct network *network; // NULL: this number is free
@@ -56,11 +62,13 @@ struct packet {
     struct vnet *v;
     struct network *network; // whose switch or router has it
     struct plug *plug;       // it came from; NULL: from the router's uplink
+    struct host *host;       // of the internet that has it; NULL: the router
     struct frame *buffer;    // that holds it; NULL: it is the caller's
     struct mac to_mac, from_mac;
     uint32_t to, from; // IPv4
     struct ip6 to6, from6;
-    int dropped; // the first reason, or -1
+    struct bytes ip; // the whole packet, for an error about it
+    int dropped;     // the first reason, or -1
 };
 
 static inline void drop(struct packet *p, enum vnet_drop why)

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "vnet/arp.h"
 #include "vnet/ethernet.h"
+#include "vnet/icmp.h"
 #include "vnet/switch.h"
 
 #define SECOND 1000000000ull
@@ -62,7 +63,7 @@ static const struct family {
     void (*solicit)(struct packet *p, const struct ip6 *address, const struct mac *mac);
     void (*unreachable)(struct packet *p, struct bytes packet);
 } families[] = {
-    [false] = {.solicit = arp_solicit},
+    [false] = {.solicit = arp_solicit, .unreachable = icmp_no_neighbour},
     [true] = {0},
 };
 

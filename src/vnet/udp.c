@@ -4,15 +4,17 @@
 #include "vnet/checksum.h"
 #include "vnet/dhcp.h"
 #include "vnet/ethernet.h"
+#include "vnet/icmp.h"
 #include "vnet/ipv4.h"
 
 enum { AT_LENGTH = 4, AT_CHECKSUM = 6, AT_UDP = ETHERNET_HEADER + IPV4_HEADER };
 
 static const struct {
     uint16_t port;
+    bool lan_only; // who asks through the uplink finds it closed
     void (*input)(struct packet *p, struct bytes payload);
 } services[] = {
-    {DHCP_SERVER_PORT, dhcp_input},
+    {DHCP_SERVER_PORT, true, dhcp_input},
 };
 
 // A checksum of 0 is none (RFC 768).
@@ -34,19 +36,22 @@ void udp_input(struct packet *p, struct bytes datagram)
         return;
     }
     for (size_t i = 0; i < sizeof services / sizeof *services; i++) {
-        if (services[i].port == get16(header, 2)) {
+        if (services[i].port == get16(header, 2) && !p->host &&
+            (p->plug || !services[i].lan_only)) {
             services[i].input(p, payload);
             return;
         }
     }
-    if (p->to == p->network->is.router)
-        drop(p, VNET_DROP_NO_PORT);
+    if (!ipv4_is_own(p))
+        return;
+    drop(p, VNET_DROP_NO_PORT);
+    icmp_error(p, ICMP_PORT_UNREACHABLE, 0);
 }
 
 struct frame *udp_begin(struct packet *p, struct mac to_mac, uint32_t to, unsigned from_port,
                         unsigned to_port, size_t n)
 {
-    struct frame *f = ipv4_begin(p, to_mac, to, PROTOCOL_UDP, UDP_HEADER + n);
+    struct frame *f = ipv4_begin(p, to_mac, ipv4_answer_from(p), to, PROTOCOL_UDP, UDP_HEADER + n);
     if (!f)
         return NULL;
     put16(f, from_port);

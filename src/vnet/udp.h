@@ -7,7 +7,8 @@ enum { UDP_HEADER = 8 };
 
 void udp_input(struct packet *p, struct bytes datagram);
 
-// An answer from a port of the router with room for n bytes; NULL as ethernet_begin().
+// An answer from a port of the address that was asked, with room for n bytes; NULL as
+// ethernet_begin().
 struct frame *udp_begin(struct packet *p, struct mac to_mac, uint32_t to, unsigned from_port,
                         unsigned to_port, size_t n);
 // Fills in length and checksum, and sends.

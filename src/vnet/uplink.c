@@ -37,6 +37,19 @@ void uplink_send(struct packet *p, struct frame *f)
     net->counters.bytes_out += f->n;
 }
 
+void uplink_answer(struct packet *p, struct frame *f)
+{
+    if (p->plug) {
+        ethernet_send(p, f);
+        return;
+    }
+    if (!f->full && p->host)
+        internet_input(p->v, p->network, f);
+    else if (!f->full)
+        uplink_send(p, f);
+    pool_release(&p->v->pool, f);
+}
+
 void uplink_receive(struct vnet *v, struct network *to, struct frame *f)
 {
     int dropped = link_send(v, &to->uplink[VNET_DOWN], f);

@@ -270,7 +270,7 @@ static void relays_and_broadcast_clients_are_reached(void **state)
     assert_hex(lab_answer(lab), 30, "c0a8001f 0043 0043");
     assert_hex(lab_answer(lab), AT_DHCP + 10, "8000");
     struct wire w = message(DISCOVER, (struct ask){.relay = OFFICE + 9});
-    lab_refused(lab, 0, &w, VNET_DROP_NO_ROUTE);
+    lab_refused(lab, 0, &w, VNET_DROP_MARTIAN);
 }
 
 static void addresses_run_out(void **state)

@@ -118,6 +118,37 @@ static inline void lab_refused(struct lab *lab, unsigned plug, const struct wire
     assert_int_equal(lab_drops(lab, plug, why), before + 1);
 }
 
+static inline uint32_t number_at(const struct wire *w, size_t at, int bytes)
+{
+    uint32_t v = 0;
+    assert_in_range(at + bytes, 0, w->n);
+    while (bytes-- > 0)
+        v = v << 8 | w->at[at++];
+    return v;
+}
+
+// Sends a frame that must be dropped for this reason, of which its sender is told by ICMP.
+static inline const struct wire *lab_told(struct lab *lab, unsigned plug, const struct wire *w,
+                                          enum vnet_drop why, unsigned type_and_code)
+{
+    uint64_t before = lab_drops(lab, plug, why);
+    lab_send(lab, plug, w);
+    assert_int_equal(lab_drops(lab, plug, why), before + 1);
+    assert_int_equal(lab->count, 1);
+    assert_int_equal(lab->out[0].plug, plug);
+    assert_int_equal(lab->out[0].frame.at[23], 1);
+    assert_int_equal(number_at(&lab->out[0].frame, 34, 2), type_and_code);
+    return &lab->out[0].frame;
+}
+
+// Lets time pass; what comes out is kept.
+static inline void lab_pass(struct lab *lab, uint64_t ns)
+{
+    lab->count = 0;
+    lab->now += ns;
+    vnet_advance(lab->v, lab->now);
+}
+
 // The one answer to the sender at plug 0 (others may have seen a copy of what it sent).
 static inline const struct wire *lab_answer(const struct lab *lab)
 {
@@ -156,15 +187,6 @@ static inline void number(struct wire *w, uint32_t v, int bytes)
 {
     while (bytes-- > 0)
         w->at[w->n++] = (uint8_t)(v >> 8 * bytes);
-}
-
-static inline uint32_t number_at(const struct wire *w, size_t at, int bytes)
-{
-    uint32_t v = 0;
-    assert_in_range(at + bytes, 0, w->n);
-    while (bytes-- > 0)
-        v = v << 8 | w->at[at++];
-    return v;
 }
 
 static inline void assert_hex(const struct wire *w, size_t at, const char *digits)
