@@ -142,6 +142,20 @@ int socket_path_check(const char *path, struct err *e)
     return 0;
 }
 
+int interface_name_check(const char *name, struct err *e)
+{
+    size_t n = strlen(name);
+    bool dots = strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+    bool good = n >= 1 && n <= INTERFACE_NAME_MAX && !dots;
+    for (const char *p = name; *p && good; p++) // '%' would be a pattern, ':' an alias
+        good = isgraph((unsigned char)*p) && !strchr("/:%", *p);
+    if (good)
+        return 0;
+    return err_set(e, ERR_USAGE,
+                   "interface name '%.40s' is not valid: 1 to %d characters, no blank, / : or %%",
+                   name, INTERFACE_NAME_MAX);
+}
+
 bool choice_valid(const char *choices, const char *text)
 {
     size_t n = strlen(text);

@@ -37,5 +37,9 @@ int number_parse(const char *text, const char *what, uint64_t min, uint64_t max,
 enum { SOCKET_PATH_MAX = 103 }; // sun_path is 104 bytes on macOS with its NUL
 int socket_path_check(const char *path, struct err *e); // ERR_USAGE
 
+// The name that an interface of Linux can be given.
+enum { INTERFACE_NAME_MAX = 15 };
+int interface_name_check(const char *name, struct err *e); // ERR_USAGE
+
 // Whether `text` is one of "a|b|c".
 bool choice_valid(const char *choices, const char *text);

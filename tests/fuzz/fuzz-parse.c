@@ -38,5 +38,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (id_check(text, &e) == 0 && strpbrk(text, "/ \n"))
         abort();
     socket_path_check(text, &e);
+    interface_name_check(text, &e);
     return 0;
 }

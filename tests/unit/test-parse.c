@@ -130,6 +130,21 @@ static void numbers(void **state)
     assert_non_null(strstr(e.msg, "count"));
 }
 
+static void interface_names(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    static const char *const good[] = {"c0", "fifteen-letters", "eth0.5", "..."};
+    static const char *const bad[] = {"",    ".",     "..",  "sixteen-letters!", "a b", "a/b",
+                                      "a:1", "tap%d", "a\n", "\xc3\xa4"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_int_equal(interface_name_check(good[i], &e), 0);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(interface_name_check(bad[i], &e), -1);
+        assert_int_equal(e.code, ERR_USAGE);
+    }
+}
+
 static void socket_paths(void **state)
 {
     struct err e;
@@ -167,6 +182,7 @@ int main(void)
         cmocka_unit_test(durations),
         cmocka_unit_test(numbers),
         cmocka_unit_test(socket_paths),
+        cmocka_unit_test(interface_names),
         cmocka_unit_test(choices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
