@@ -19,6 +19,7 @@ MAY = {
     "vnet/daemon": ["base", "proto", "vnet"],
     "vnet/labfile": ["base", "vnet"],
     "vnet/capture": ["base", "proto", "vnet"],
+    "vnet/plug": ["base", "proto"],
     "vnet/egress": ["base", "proto", "vnet"],
 }
 # System headers a room must do without: it gets these things passed in.

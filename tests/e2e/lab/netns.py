@@ -1,0 +1,45 @@
+"""A network namespace that any user may make, with a /run of its own; it ends with its holder."""
+import json
+import subprocess
+
+from .proc import Proc
+from .wait import SOON
+
+
+class Namespace:
+    PREPARE = "mount -t tmpfs none /run && ip link set lo up && echo ready && exec cat"
+
+    def __init__(self, world):
+        self.world = world
+        self.holder = Proc(["unshare", "--user", "--map-root-user", "--net", "--mount", "sh", "-c",
+                            self.PREPARE], env=world.env)
+        try:
+            self.holder.expect("ready\n")
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def pid(self):
+        return self.holder.pid
+
+    def argv(self, *argv):
+        return ["nsenter", "--target", str(self.pid), "--user", "--net", "--mount",
+                "--preserve-credentials", "--", *map(str, argv)]
+
+    def spawn(self, *argv):
+        return Proc(self.argv(*argv), env=self.world.env, cwd="/")
+
+    def run(self, *argv, check=True):
+        done = subprocess.run(self.argv(*argv), check=False, text=True, capture_output=True,
+                              timeout=SOON, stdin=subprocess.DEVNULL, env=self.world.env, cwd="/")
+        assert done.returncode == 0 or not check, f"{argv}: {done.stdout}{done.stderr}"
+        return done
+
+    def link(self, name, *inside):
+        """What `ip link` tells of an interface, None where there is none."""
+        done = self.run(*inside, "ip", "-j", "link", "show", "dev", name, check=False)
+        return json.loads(done.stdout)[0] if done.returncode == 0 else None
+
+    def close(self):
+        self.holder.close()
