@@ -147,18 +147,19 @@ int file_write_atomic(int dirfd, const char *name, const void *data, size_t n, b
 }
 
 // ".NAME.0123abcd", as file_write_atomic() names them.
-static bool is_temporary(const char *name)
+static bool is_temporary(const char *entry, const char *name)
 {
-    size_t n = strlen(name);
-    return n > 10 && name[0] == '.' && name[n - 9] == '.' &&
-           strspn(name + n - 8, "0123456789abcdef") == 8;
+    size_t n = strlen(entry);
+    return n > 10 && entry[0] == '.' && entry[n - 9] == '.' &&
+           strspn(entry + n - 8, "0123456789abcdef") == 8 &&
+           (!name || (strlen(name) == n - 10 && memcmp(entry + 1, name, n - 10) == 0));
 }
 
-void file_sweep_temporaries(int dirfd)
+void file_sweep_temporaries(int dirfd, const char *name)
 {
     int own = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     AUTO_CLOSEDIR DIR *dir = own < 0 ? NULL : fdopendir(own);
     for (struct dirent *entry; dir && (entry = readdir(dir));)
-        if (is_temporary(entry->d_name))
+        if (is_temporary(entry->d_name, name))
             unlinkat(dirfd, entry->d_name, 0);
 }

@@ -29,9 +29,9 @@ char *file_read(int dirfd, const char *name, size_t limit, size_t *n, struct err
 int file_write_atomic(int dirfd, const char *name, const void *data, size_t n, bool durable,
                       struct err *e);
 
-// Removes what file_write_atomic() left in a directory when it was killed. The caller is the only
-// one who writes there.
-void file_sweep_temporaries(int dirfd);
+// Removes what file_write_atomic() left in a directory when it was killed, of the file `name`, or
+// of all (NULL). The caller is the only one who writes it, or there.
+void file_sweep_temporaries(int dirfd, const char *name);
 
 // write(2) until all is written.
 int fd_write_all(int fd, const void *data, size_t n, struct err *e);

@@ -11,6 +11,7 @@
 #include <sys/clonefile.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/sysctl.h>
 #include <unistd.h>
 
@@ -130,4 +131,44 @@ size_t os_datagram_pending(int fd)
 {
     int n = 0;
     return ioctl(fd, FIONREAD, &n) < 0 || n < 0 ? 0 : (size_t)n;
+}
+
+int os_receive(int fd, struct os_datagram *d, int n, bool names)
+{
+    for (int i = 0; i < n && i < OS_DATAGRAMS_MAX; i++) {
+        d[i].from_size = names ? sizeof d[i].from : 0;
+        ssize_t got =
+            recvfrom(fd, d[i].data, d[i].size, MSG_DONTWAIT,
+                     names ? (struct sockaddr *)&d[i].from : NULL, names ? &d[i].from_size : NULL);
+        if (got < 0)
+            return i > 0 ? i : -1;
+        d[i].size = (size_t)got;
+    }
+    return n < OS_DATAGRAMS_MAX ? n : OS_DATAGRAMS_MAX;
+}
+
+int os_send(int fd, const struct os_datagram *d, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (send(fd, d[i].data, d[i].size, MSG_DONTWAIT) < 0)
+            return i > 0 ? i : -1;
+    return n;
+}
+
+void os_precise_timers(void)
+{
+}
+
+int os_realtime(void)
+{
+    errno = ENOTSUP; // threads have a policy of their own, which takes Mach's calls
+    return -1;
+}
+
+int os_tap_name(int fd, char out[static OS_TAP_NAME])
+{
+    (void)fd;
+    (void)out;
+    errno = ENOTSUP;
+    return -1;
 }

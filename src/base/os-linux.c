@@ -1,10 +1,14 @@
 // Linux's answers to os.h.
 #include "base/os.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
 #include <linux/sockios.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,4 +139,62 @@ size_t os_datagram_pending(int fd)
 {
     int n = 0;
     return ioctl(fd, SIOCINQ, &n) < 0 || n < 0 ? 0 : (size_t)n;
+}
+
+int os_receive(int fd, struct os_datagram *d, int n, bool names)
+{
+    struct mmsghdr m[OS_DATAGRAMS_MAX];
+    struct iovec io[OS_DATAGRAMS_MAX];
+    n = n < OS_DATAGRAMS_MAX ? n : OS_DATAGRAMS_MAX;
+    for (int i = 0; i < n; i++) {
+        io[i] = (struct iovec){d[i].data, d[i].size};
+        m[i].msg_hdr = (struct msghdr){.msg_name = names ? &d[i].from : NULL,
+                                       .msg_namelen = names ? sizeof d[i].from : 0,
+                                       .msg_iov = &io[i],
+                                       .msg_iovlen = 1};
+    }
+    int got = recvmmsg(fd, m, (unsigned)n, MSG_DONTWAIT, NULL);
+    for (int i = 0; i < got; i++) {
+        d[i].size = m[i].msg_len;
+        d[i].from_size = m[i].msg_hdr.msg_namelen;
+    }
+    return got;
+}
+
+int os_send(int fd, const struct os_datagram *d, int n)
+{
+    struct mmsghdr m[OS_DATAGRAMS_MAX];
+    struct iovec io[OS_DATAGRAMS_MAX];
+    n = n < OS_DATAGRAMS_MAX ? n : OS_DATAGRAMS_MAX;
+    for (int i = 0; i < n; i++) {
+        io[i] = (struct iovec){d[i].data, d[i].size};
+        m[i].msg_hdr = (struct msghdr){.msg_iov = &io[i], .msg_iovlen = 1};
+    }
+    return sendmmsg(fd, m, (unsigned)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void os_precise_timers(void)
+{
+    prctl(PR_SET_TIMERSLACK, 1UL);
+}
+
+int os_realtime(void)
+{
+    // Children are as they were: a hog among them would be worse than a late frame.
+    return sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK,
+                              &(struct sched_param){.sched_priority = 1});
+}
+
+int os_tap_name(int fd, char out[static OS_TAP_NAME])
+{
+    struct ifreq ifr = {0};
+    static_assert(OS_TAP_NAME == IFNAMSIZ, "the same limit");
+    if (ioctl(fd, TUNGETIFF, &ifr) < 0)
+        return -1;
+    errno = EINVAL;
+    if ((ifr.ifr_flags & (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)) != (IFF_TAP | IFF_NO_PI))
+        return -1;
+    memcpy(out, ifr.ifr_name, IFNAMSIZ);
+    out[IFNAMSIZ - 1] = 0;
+    return 0;
 }

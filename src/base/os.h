@@ -4,8 +4,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/un.h>
 #include <time.h>
 
 // Fills `out` from the kernel's random source; ends the process when there is none.
@@ -59,5 +61,30 @@ uint64_t os_memory_available(void);
 
 // Bytes waiting to be read at a datagram socket (0: nothing).
 size_t os_datagram_pending(int fd);
+
+// Datagrams of unix sockets, many at a time; never waits.
+enum { OS_DATAGRAMS_MAX = 32 };
+struct os_datagram {
+    void *data;
+    size_t size; // received: of the buffer, then of what is in it
+    struct sockaddr_un from;
+    socklen_t from_size; // 0: who sent it was not asked for
+};
+// Returns how many were received, at most OS_DATAGRAMS_MAX; -1 with errno. What is longer than its
+// buffer is cut. `names` asks who sent them.
+int os_receive(int fd, struct os_datagram *d, int n, bool names);
+// Sends on a connected socket. Returns how many went, at least one; -1 with errno.
+int os_send(int fd, const struct os_datagram *d, int n);
+
+// Asks for timers as precise as the system has them, for this thread.
+void os_precise_timers(void);
+
+// Puts this process before all that are not real-time. -1 with errno.
+int os_realtime(void);
+
+// The name of the TAP device (whole frames, without a header of packet information) behind `fd`. -1
+// with errno where it is none.
+enum { OS_TAP_NAME = 16 };
+int os_tap_name(int fd, char out[static OS_TAP_NAME]);
 
 extern const char os_name[]; // "linux" or "macos"

@@ -398,7 +398,7 @@ int host_run(struct host_options *options, struct err *e)
     if (result == 0) {
         result = open_vm(h, e);
         if (result == 0) {
-            file_sweep_temporaries(h->vm.fd);
+            file_sweep_temporaries(h->vm.fd, NULL);
             result = run_guest(h, e);
             close_run(h);
             answer_waiting(h);
