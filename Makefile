@@ -20,7 +20,7 @@ export PKG_CONFIG_PATH := $(shell for p in libarchive curl openssl@3; do \
 	printf '%s/opt/%s/lib/pkgconfig:' "$$(brew --prefix)" "$$p"; done)$(PKG_CONFIG_PATH)
 endif
 
-all: build ## build bin/tailmac and bin/Host
+all: build ## build bin/tailmac, bin/Host and bin/vnet
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{printf "%-16s%s\n", $$1, $$2}'

@@ -43,7 +43,7 @@ fi
 
 [ -n "$bin" ] || exit 0
 mkdir -p "$bin"
-for program in tailmac Host; do
+for program in tailmac Host vnet; do
     if [ -e "$build/$program" ] && ! cmp -s "$build/$program" "$bin/$program"; then
         cp "$build/$program" "$bin/.$program.new"
         mv -f "$bin/.$program.new" "$bin/$program" # whoever runs the old one keeps it

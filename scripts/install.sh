@@ -20,7 +20,7 @@ completion() { # shell path
     fi
 }
 
-for program in tailmac Host; do
+for program in tailmac Host vnet; do
     put 755 "$bin/$program" "$to/bin/$program"
 done
 for page in docs/man/*.[0-9]; do
