@@ -33,6 +33,8 @@ struct cli {
     bool verbose;       // -v
     bool help;          // --help
     bool version;       // --version
+    const char *listen; // --listen and --control of `net`, as given
+    const char *control;
     struct store store; // open before a command runs
     const char *id; // --id or the first plain argument, checked; NULL where the command has none
     const char
@@ -59,6 +61,10 @@ struct command {
     int (*run)(struct cli *cli, void *args, struct err *e);
     bool no_store; // runs without a bundle (version, completion)
     bool knobs;    // takes config_options too (knobs.h)
+    // A command may be a family of commands, named by its first plain argument; `opts` are then
+    // those of all of them, and fill struct cli. They stand on both sides of that name.
+    const struct command *const *members; // ends with NULL; NULL: no family
+    const struct command *family;         // whose member this is, or NULL
     bool rest; // what follows the id's options is another command's line, options and all (exec)
 };
 
@@ -70,3 +76,12 @@ void cli_print(const struct cli *cli, json_t *doc, void (*table)(const json_t *d
 void cli_say(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 // A table for cli_print(): a line for each key of an object.
 void print_object(const json_t *doc);
+
+// A value in a table: an array as "a, b", what is not there as "-"; the caller frees.
+char *print_value(const json_t *value);
+// A table with a heading; a row for each object of an array, and a column for each of these keys.
+struct column {
+    const char *key, *heading;
+    bool right; // numbers
+};
+void print_rows(const json_t *rows, const struct column *columns, size_t n);

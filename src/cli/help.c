@@ -8,12 +8,12 @@
 
 enum { NAME_MAX_LEN = 32, COLUMN = 28 };
 
-const struct command *command_find(const char *name)
+const struct command *command_find(const struct command *const *known, const char *name)
 {
-    for (int i = 0; commands[i]; i++)
-        if (strcmp(commands[i]->name, name) == 0 ||
-            (commands[i]->alias && strcmp(commands[i]->alias, name) == 0))
-            return commands[i];
+    for (; *known; known++)
+        if (strcmp((*known)->name, name) == 0 ||
+            ((*known)->alias && strcmp((*known)->alias, name) == 0))
+            return *known;
     return NULL;
 }
 
@@ -44,15 +44,15 @@ static unsigned distance(const char *a, const char *b)
     return row[n];
 }
 
-const char *command_nearest(const char *name)
+const char *command_nearest(const struct command *const *known, const char *name)
 {
     const char *best = NULL;
     unsigned least = 3; // further is no typing error
-    for (int i = 0; commands[i]; i++) {
-        unsigned d = distance(name, commands[i]->name);
-        if (d < least && d < strlen(commands[i]->name)) {
+    for (; *known; known++) {
+        unsigned d = distance(name, (*known)->name);
+        if (d < least && d < strlen((*known)->name)) {
             least = d;
-            best = commands[i]->name;
+            best = (*known)->name;
         }
     }
     return best;
@@ -102,25 +102,39 @@ void help_program(void)
     print_groups(NULL);
 }
 
+static void print_members(const struct command *cmd)
+{
+    printf("\ncommands (`tailmac help %s COMMAND` tells more):\n", cmd->name);
+    for (int i = 0; cmd->members[i]; i++)
+        print_row(cmd->members[i]->name, cmd->members[i]->summary);
+}
+
 void help_command(const struct command *cmd)
 {
-    printf("usage: tailmac %s%s%s%s [options]\n", cmd->name, cmd->id == ID_REQUIRED ? " ID" : "",
+    printf("usage: tailmac %s%s%s%s%s%s [options]\n", cmd->family ? cmd->family->name : "",
+           cmd->family ? " " : "", cmd->name, cmd->id == ID_REQUIRED ? " ID" : "",
            cmd->plain ? " " : "", cmd->plain ? cmd->plain : "");
     printf("%s.\n", cmd->summary);
     if (cmd->alias)
         printf("Also called: %s\n", cmd->alias);
+    if (cmd->members)
+        print_members(cmd);
     print_groups(cmd);
 }
 
 static int run_help(struct cli *cli, void *args, struct err *e)
 {
+    (void)args;
     if (cli->argc == 0) {
         help_program();
         return 0;
     }
-    const struct command *cmd = command_find(cli->argv[0]);
+    const char *const *word = cli->argv;
+    const struct command *cmd = command_find(commands, *word);
+    while (cmd && word[1])
+        cmd = cmd->members ? command_find(cmd->members, *++word) : NULL;
     if (!cmd)
-        return err_set(e, ERR_USAGE, "there is no command '%.40s'", cli->argv[0]);
+        return err_set(e, ERR_USAGE, "there is no command '%.40s'", *word);
     help_command(cmd);
     return 0;
 }
@@ -129,7 +143,7 @@ const struct command cmd_help = {
     .name = "help",
     .summary = "Tell how a command is used",
     .plain = "[COMMAND]",
-    .max_plain = 1,
+    .max_plain = 2,
     .run = run_help,
     .no_store = true,
 };

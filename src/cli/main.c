@@ -27,27 +27,47 @@ static int with_store(struct cli *cli, const struct command *cmd, void *args, st
     return result;
 }
 
-static int run_command(struct cli *cli, const struct command *cmd, struct err *e)
+static int unknown_command(const struct command *const *known, const char *name, struct err *e)
 {
-    AUTO_FREE void *args = xcalloc(1, cmd->args_size);
-    if (options_parse(cli, cmd, args, e) < 0)
-        return -1;
-    if (cli->help) {
-        help_command(cmd);
-        return 0;
-    }
-    return with_store(cli, cli->version ? command_find("version") : cmd, args, e);
-}
-
-static int unknown_command(const char *name, struct err *e)
-{
-    const char *near = command_nearest(name);
+    const char *near = command_nearest(known, name);
     if (near)
         return err_set(e, ERR_USAGE, "there is no command '%.40s': did you mean '%s'?", name, near);
     return err_set(e, ERR_USAGE, "there is no command '%.40s'", name);
 }
 
-static int run(struct cli *cli, int argc, const char **argv, const char **name, struct err *e)
+// The command that the first plain argument names, which is left for a parser to skip.
+static const struct command *find(const struct cli *cli, const struct command *const *known,
+                                  struct err *e)
+{
+    const struct command *cmd = command_find(known, cli->argv[0]);
+    if (!cmd)
+        unknown_command(known, cli->argv[0], e);
+    return cmd;
+}
+
+// *named becomes the member of a family that is run.
+static int run_command(struct cli *cli, const struct command **named, struct err *e)
+{
+    const struct command *cmd = *named;
+    AUTO_FREE void *args = xcalloc(1, cmd->args_size);
+    if (options_parse(cli, cmd, args, e) < 0)
+        return -1;
+    if (cmd->members && cli->argc > 0) {
+        const struct command *member = find(cli, cmd->members, e);
+        if (!member)
+            return -1;
+        *named = member;
+        return run_command(cli, named, e);
+    }
+    if (cli->help) {
+        help_command(cmd);
+        return 0;
+    }
+    return with_store(cli, cli->version ? command_find(commands, "version") : cmd, args, e);
+}
+
+static int run(struct cli *cli, int argc, const char **argv, const struct command **cmd,
+               struct err *e)
 {
     if (options_parse_global(cli, argc, argv, e) < 0)
         return -1;
@@ -57,11 +77,8 @@ static int run(struct cli *cli, int argc, const char **argv, const char **name, 
     }
     if (cli->argc == 0)
         options_set_plain(cli, cli->version ? "version" : "ls");
-    const struct command *cmd = command_find(cli->argv[0]);
-    if (!cmd)
-        return unknown_command(cli->argv[0], e);
-    *name = cmd->name;
-    return run_command(cli, cmd, e);
+    *cmd = find(cli, commands, e);
+    return *cmd ? run_command(cli, cmd, e) : -1;
 }
 
 // A full disk shows only when the buffer is written. A reader that went away (`| head`) has what it
@@ -79,11 +96,13 @@ static int finish_output(void)
     return ERR_FAILED;
 }
 
-static int report(const struct err *e, const char *command)
+static int report(const struct err *e, const struct command *cmd)
 {
     fprintf(stderr, "tailmac: %s\n", e->msg);
     if (e->code == ERR_USAGE)
-        fprintf(stderr, "try 'tailmac %s--help'\n", command ? command : "");
+        fprintf(stderr, "try 'tailmac %s%s%s%s--help'\n",
+                cmd && cmd->family ? cmd->family->name : "", cmd && cmd->family ? " " : "",
+                cmd ? cmd->name : "", cmd ? " " : "");
     return (int)e->code;
 }
 
@@ -91,18 +110,17 @@ int main(int argc, const char **argv)
 {
     struct cli cli = {.store.fd = -1};
     struct err e;
-    const char *name = NULL;
+    const struct command *cmd = NULL;
     stdio_fill();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); // a limit on file sizes becomes an error that names the file
     int code;
-    if (run(&cli, argc, argv, &name, &e) == 0) {
+    if (run(&cli, argc, argv, &cmd, &e) == 0) {
         code = finish_output();
         code = code ? code : cli.exit_code;
     } else {
-        AUTO_FREE char *command = name ? xasprintf("%s ", name) : NULL;
         fflush(stdout);
-        code = report(&e, command);
+        code = report(&e, cmd);
     }
     options_free(&cli);
     return code;

@@ -1,6 +1,7 @@
 // Option parsing: our tables become popt's, and popt's findings our structs' values.
 #include "cli/options.h"
 
+#include <assert.h>
 #include <popt.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -45,12 +46,15 @@ int option_groups(const struct command *cmd, struct cli *cli, void *args,
                   struct opt_group out[static OPT_GROUPS])
 {
     int n = 0;
+    const struct command *family = !cmd ? NULL : cmd->members ? cmd : cmd->family;
     if (cmd && cmd->id == ID_REQUIRED)
         out[n++] = (struct opt_group){id_opts, cli, "options", false};
-    if (cmd && cmd->opts)
+    if (cmd && cmd != family && cmd->opts)
         out[n++] = (struct opt_group){cmd->opts, args, "options", false};
     if (cmd && cmd->knobs)
         out[n++] = (struct opt_group){knob_opts(), cli, "what the VM is made of", true};
+    if (family)
+        out[n++] = (struct opt_group){family->opts, cli, "shared options", false};
     out[n++] = (struct opt_group){global_opts, cli, "options of every command", false};
     return n;
 }
@@ -90,6 +94,7 @@ static void table_fill(struct table *t, const struct command *cmd, struct cli *c
     for (int g = 0; g < groups; g++)
         for (const struct opt *opt = t->group[g].opts; opt->name; opt++)
             table_add(t, &t->group[g], opt);
+    assert(t->n > 0); // those of every command, if no more
 }
 
 static void table_free(struct table *t)
@@ -227,7 +232,7 @@ static int sort_out(struct cli *cli, const struct command *cmd, struct err *e)
         return err_set(e, ERR_USAGE, "%s: which VM? Give --id ID", cmd->name);
     if (cmd->id == ID_REQUIRED && id_check(cli->id, e) < 0)
         return -1;
-    if (!cmd->rest && cli->argc > cmd->max_plain)
+    if (!cmd->rest && !cmd->members && cli->argc > cmd->max_plain)
         return err_set(e, ERR_USAGE, "%s: unexpected argument '%.80s'", cmd->name,
                        cli->argv[cmd->max_plain]);
     return 0;
@@ -251,11 +256,11 @@ int options_parse_global(struct cli *cli, int argc, const char **argv, struct er
 }
 
 // For a command with `rest`, options end at the first plain argument; before that may stand the id,
-// and options on both of its sides.
+// and options on both of its sides. For a family they end at the member's name.
 static int parse_command(struct cli *cli, const struct command *cmd, const struct table *t,
                          struct err *e)
 {
-    int flags = cmd->rest ? POPT_CONTEXT_POSIXMEHARDER : 0;
+    int flags = cmd->rest || cmd->members ? POPT_CONTEXT_POSIXMEHARDER : 0;
     if (parse(cli, t, cli->argc, cli->argv, flags, e) < 0)
         return -1;
     bool had_id = cli->id != NULL;

@@ -11,7 +11,7 @@ struct opt_group {
     const char *title; // in help
     bool unchecked;    // choices are for completion only: config_set() checks
 };
-enum { OPT_GROUPS = 4 };
+enum { OPT_GROUPS = 5 };
 // Fills out[]; returns how many. `args` and `cli` may be NULL where values are not wanted.
 int option_groups(const struct command *cmd, struct cli *cli, void *args,
                   struct opt_group out[static OPT_GROUPS]);

@@ -33,6 +33,16 @@ static const struct command plain = {
 static const struct command wrapper = {
     .name = "wrapper", .id = ID_REQUIRED, .opts = opts, .rest = true};
 static const struct command nothing = {.name = "nothing"};
+static const struct opt family_opts[] = {
+    {"listen", OPT_TEXT, offsetof(struct cli, listen), "PATH", "", NULL, 0},
+    {"control", OPT_TEXT, offsetof(struct cli, control), "PATH", "", NULL, 0},
+    {0},
+};
+static const struct command *const members[];
+static const struct command family = {.name = "family", .opts = family_opts, .members = members};
+static const struct command member = {
+    .name = "member", .opts = opts, .max_plain = 1, .family = &family};
+static const struct command *const members[] = {&member, NULL};
 
 struct parsed {
     struct cli cli;
@@ -184,12 +194,27 @@ static void a_command_without_anything(void **state)
     options_free(&p.cli);
 }
 
+static void options_of_a_family_stand_on_both_sides(void **state)
+{
+    struct parsed p = parse(&family, "family --listen /x member --flag --control /y b");
+    assert_int_equal(p.result, 0);
+    assert_string_equal(p.cli.argv[0], "member");
+    p.result = options_parse(&p.cli, &member, &p.args, &p.e);
+    assert_int_equal(p.result, 0);
+    assert_string_equal(p.cli.listen, "/x");
+    assert_string_equal(p.cli.control, "/y");
+    assert_true(p.args.flag);
+    assert_string_equal(p.cli.argv[0], "b");
+    options_free(&p.cli);
+}
+
 static void typing_errors_find_their_command(void **state)
 {
-    assert_string_equal(command_nearest("delet"), "delete");
-    assert_string_equal(command_nearest("craete"), "create");
-    assert_null(command_nearest("x"));
-    assert_null(command_nearest("something-else-entirely-and-far-too-long-for-a-command"));
+    assert_string_equal(command_nearest(commands, "delet"), "delete");
+    assert_string_equal(command_nearest(commands, "craete"), "create");
+    assert_null(command_nearest(commands, "x"));
+    assert_null(
+        command_nearest(commands, "something-else-entirely-and-far-too-long-for-a-command"));
 }
 
 static void check_options(const struct command *cmd)
@@ -209,16 +234,24 @@ static void check_options(const struct command *cmd)
         }
 }
 
-static void the_tables_are_whole(void **state)
+static void check_commands(const struct command *const *known, const struct command *of)
 {
-    for (int i = 0; commands[i]; i++) {
-        const struct command *cmd = commands[i];
+    for (int i = 0; known[i]; i++) {
+        const struct command *cmd = known[i];
         assert_non_null(cmd->summary);
         assert_non_null(cmd->run);
-        assert_ptr_equal(command_find(cmd->name), cmd);
-        assert_true(!cmd->opts || !cmd->opts[0].name || cmd->args_size > 0);
+        assert_ptr_equal(command_find(known, cmd->name), cmd);
+        assert_ptr_equal(cmd->family, of);
+        assert_true(!cmd->opts || cmd->members || cmd->args_size > 0);
         check_options(cmd);
+        if (cmd->members)
+            check_commands(cmd->members, cmd);
     }
+}
+
+static void the_tables_are_whole(void **state)
+{
+    check_commands(commands, NULL);
 }
 
 int main(void)
@@ -231,6 +264,7 @@ int main(void)
         cmocka_unit_test(wrong_usage_is_named),
         cmocka_unit_test(a_command_of_the_guest_keeps_its_options),
         cmocka_unit_test(a_command_without_anything),
+        cmocka_unit_test(options_of_a_family_stand_on_both_sides),
         cmocka_unit_test(typing_errors_find_their_command),
         cmocka_unit_test(the_tables_are_whole),
     };

@@ -21,9 +21,14 @@ commands() {
     tailmac help | sed -n '/^commands/,/^$/s/^  \([a-z]*\) .*/\1/p'
 }
 
-# Options of a usage text, without those of every command and --id.
+# The members of a family of commands.
+members() { # COMMAND
+    tailmac "$1" --help | sed -n '/^commands/,/^$/s/^  \([a-z]*\) .*/\1/p'
+}
+
+# Options of a usage text, without those of every command or of a whole family, and --id.
 options_of_help() {
-    sed -e '/^options of every command/,$d' | sed -n 's/^  \(-[a-z], \)\{0,1\}--\([a-z-]*\).*/\2/p' |
+    sed -e '/^shared options/,$d' -e '/^options of every command/,$d' | sed -n 's/^  \(-[a-z], \)\{0,1\}--\([a-z-]*\).*/\2/p' |
         sed '/^id$/d'
 }
 
@@ -42,8 +47,16 @@ awk '/^\.Sh/ { in_it = $2 == "COMMANDS" } in_it && /^\.Ss [a-z]/ { print $2 }' "
     >document
 compare 'commands' program document
 
-for command in $(commands); do
-    tailmac "$command" --help | options_of_help >program
+members net >program
+sed -n 's/^\.Ss net \([a-z]*\)$/\1/p' "$docs/man/tailmac.1" >document
+compare 'commands of net' program document
+tailmac net --help | sed '1,/^shared options/d; /^$/q' | options_of_help >program
+options_of_page net >document
+compare 'options of net' program document
+
+for command in $(commands | sed '/^net$/d') $(members net | sed 's/^/net-/'); do
+    command=$(echo "$command" | tr - ' ')
+    tailmac $command --help | options_of_help >program
     options_of_page "$command" >document
     case $command in
     create | configure) options_of_page 'What a VM is made of' >>document ;;
