@@ -3,6 +3,7 @@
 #include "vnet/dhcp-message.h"
 
 #include "vnet/ipv4.h"
+#include "vnet/name.h"
 #include "vnet/udp.h"
 
 enum {
@@ -27,6 +28,7 @@ enum option {
     OPTION_MASK = 1,
     OPTION_ROUTER = 3,
     OPTION_DNS = 6,
+    OPTION_HOST = 12,
     OPTION_DOMAIN = 15,
     OPTION_MTU = 26,
     OPTION_REQUESTED = 50,
@@ -59,6 +61,8 @@ static void read_option(struct dhcp_query *q, uint8_t code, struct bytes value, 
         q->identifier = value;
     else if (code == OPTION_RELAY_INFO)
         q->relay_info = value;
+    else if (code == OPTION_HOST)
+        label_read(value, q->client.host);
 }
 
 // False where an option is longer than what is left. An end that is missing is forgiven: some

@@ -9,6 +9,7 @@
 #include "vnet/dhcp-message.h"
 #include "vnet/ethernet.h"
 #include "vnet/ipv4.h"
+#include "vnet/nodes.h"
 #include "vnet/udp.h"
 
 #define SECOND 1000000000u
@@ -54,7 +55,7 @@ static void on_discover(struct packet *p, const struct dhcp_query *q)
 {
     struct leases *l = &p->network->leases;
     uint32_t address = leases_choose(l, p->v->now, &q->client, q->requested);
-    if (address && leases_bind(l, p->v->now, &q->client, address, after(p, OFFER_SECONDS)))
+    if (address && leases_offer(l, p->v->now, &q->client, address, after(p, OFFER_SECONDS)))
         send_answer(p, q, DHCP_OFFER, address, p->network->is.lease_seconds);
     else
         drop(p, VNET_DROP_NO_ADDRESS);
@@ -63,7 +64,7 @@ static void on_discover(struct packet *p, const struct dhcp_query *q)
 static void grant(struct packet *p, const struct dhcp_query *q, uint32_t address)
 {
     uint32_t seconds = p->network->is.lease_seconds;
-    if (leases_bind(&p->network->leases, p->v->now, &q->client, address, after(p, seconds)))
+    if (leases_grant(&p->network->leases, p->v->now, &q->client, address, after(p, seconds)))
         send_answer(p, q, DHCP_ACK, address, seconds);
     else
         refuse(p, q);
@@ -136,6 +137,9 @@ void dhcp_input(struct packet *p, struct bytes message)
         drop(p, VNET_DROP_BAD_DHCP);
     else if (q.relay && !ipv4_is_host(p->network, q.relay))
         drop(p, VNET_DROP_NO_ROUTE);
-    else
+    else {
+        q.client.plug = p->plug ? plug_number(p->v, p->plug) : LEASE_NO_PLUG;
+        nodes_check_host(p->v, p->network, &q.client);
         handlers[q.type](p, &q);
+    }
 }

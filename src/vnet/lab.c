@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "vnet/lab.h"
 #include "vnet/neighbour.h"
+#include "vnet/nodes.h"
 #include "vnet/uplink.h"
 
 const struct vnet_limits vnet_default_limits = {
@@ -22,9 +23,8 @@ const struct vnet_limits vnet_default_limits = {
 };
 
 enum {
-    DOMAIN_MAX = 253, // RFC 1035, 2.3.4
-    MTU_MIN = 576,    // RFC 2132, 5.1 would take 68
-    MTU6_MIN = 1280,  // RFC 8200, 5
+    MTU_MIN = 576,   // RFC 2132, 5.1 would take 68
+    MTU6_MIN = 1280, // RFC 8200, 5
 };
 
 // A link each way of every plug and uplink, and what else a router does later.
@@ -42,6 +42,7 @@ struct vnet *vnet_new(const struct vnet_limits *limits, uint64_t seed,
     owners_init(&v->owners, limits->plugs, limits->macs_per_plug, seed);
     pool_init(&v->pool, limits);
     deliveries_init(&v->deliveries, limits->deliveries);
+    names_init(&v->names);
     timers_init(&v->timers, limits->plugs * TIMERS_OF_PLUG + limits->networks * TIMERS_OF_NETWORK);
     return v;
 }
@@ -62,6 +63,7 @@ void vnet_free(struct vnet *v)
     pool_fini(&v->pool);
     deliveries_fini(&v->deliveries);
     timers_fini(&v->timers);
+    names_fini(&v->names);
     free(v->networks);
     free(v->plugs);
     free(v->hosts);
@@ -137,8 +139,10 @@ static int check_network(const struct vnet *v, const struct vnet_network *n, str
         return err_set(e, ERR_USAGE, "a network has addresses of IPv4 or of IPv6");
     if (n->nat != VNET_NAT_NONE && (!n->wan || !n->router))
         return err_set(e, ERR_USAGE, "a NAT needs a WAN address and a LAN of IPv4");
-    if (n->domain && (!*n->domain || strlen(n->domain) > DOMAIN_MAX))
-        return err_set(e, ERR_USAGE, "a domain name has 1 to %d characters", DOMAIN_MAX);
+    struct name router;
+    if (n->domain && (name_parse(n->domain, &router, e) < 0 ||
+                      name_parse_in("router", n->domain, &router, e) < 0))
+        return err_wrap(e, "domain");
     if (v->network_count == v->limits.networks || v->network_count == VNET_NETWORKS_MAX)
         return err_set(e, ERR_USAGE, "there are %u networks already", v->network_count);
     return check_others(v, n, e);
@@ -155,6 +159,7 @@ int vnet_add_network(struct vnet *v, const struct vnet_network *n, struct err *e
     net->is = *n;
     net->is.name = net->name;
     net->is.domain = net->domain;
+    net->zone = (struct name){.n = 1};
     if (!net->is.wan_mtu)
         net->is.wan_mtu = net->is.mtu;
     net->router_mac = (struct mac){{0x52, 0xee, 0xee, 0xee, 0xee, (uint8_t)(number + 1)}};
@@ -163,6 +168,9 @@ int vnet_add_network(struct vnet *v, const struct vnet_network *n, struct err *e
     uplink_init(net);
     net->neighbours = neighbours_new(v, net);
     TAILQ_INIT(&net->plugs);
+    if ((n->domain && name_parse(n->domain, &net->zone, e) < 0) ||
+        nodes_add_router(v, number, e) < 0)
+        return -1;
     return (int)number;
 }
 

@@ -7,6 +7,7 @@
 #include "vnet/bucket.h"
 #include "vnet/leases.h"
 #include "vnet/link.h"
+#include "vnet/names.h"
 #include "vnet/owners.h"
 #include "vnet/pool.h"
 #include "vnet/random.h"
@@ -18,6 +19,8 @@
 struct network {
     char *name, *domain; // what `is` points to
     struct vnet_network is;
+    struct name zone; // `domain`, or the root
+    enum vnet_dns_fault dns_fault;
     struct mac router_mac;
     struct random random; // its router's
     struct leases leases;
@@ -53,6 +56,7 @@ struct vnet {
     struct pool pool;
     struct deliveries deliveries;
     struct timers timers;
+    struct names names;
     struct host *hosts; // of the internet
     unsigned host_count;
 };

@@ -78,6 +78,7 @@ void vnet_remove_plug(struct vnet *v, unsigned number)
     link_clear(v, &plug->link[VNET_UP]);
     link_clear(v, &plug->link[VNET_DOWN]);
     owners_forget(&v->owners, number);
+    leases_forget_plug(&plug->network->leases, number);
     neighbours_forget(v, plug);
     TAILQ_REMOVE(&plug->network->plugs, plug, same_network);
     free(plug->name);

@@ -23,18 +23,19 @@ class Plugger:
     def __init__(self, world, program, vnet, space):
         self.world, self.program, self.vnet, self.space = world, program, vnet, space
 
-    def argv(self, *args, mac=MAC):
-        return [self.program, "plug", "--mac", mac, "--listen", self.vnet.path, *args]
+    def argv(self, *args):
+        mac = [] if "--mac" in args else ["--mac", MAC]
+        return [self.program, "plug", *mac, "--listen", self.vnet.path, *args]
 
-    def inside(self, *args, **kw):
-        return self.world.keep(self.space.spawn(*self.argv(*args, **kw)))
+    def inside(self, *args):
+        return self.world.keep(self.space.spawn(*self.argv(*args)))
 
-    def outside(self, *args, **kw):
-        return self.world.keep(Proc(self.argv(*args, **kw), env=self.world.env))
+    def outside(self, *args):
+        return self.world.keep(Proc(self.argv(*args), env=self.world.env))
 
-    def refused(self, *args, before=(), **kw):
+    def refused(self, *args, before=()):
         """Exit code and message of one that must fail at once; `before` goes before the program."""
-        done = self.space.run(*before, *self.argv(*args, **kw), check=False)
+        done = self.space.run(*before, *self.argv(*args), check=False)
         assert done.stdout == ""
         return done.returncode, done.stderr
 
@@ -100,7 +101,7 @@ def test_name_and_network_are_vnets_choice(plug, vnet, space):
     assert asked.request["args"] == {"kind": "tap", "tap": "tap0", "mac": MAC}
     asked.accept()
     assert proc.line() == "vnet: plugged tap0 into lab"
-    second = plug.inside(mac="52:cc:cc:cc:cc:08")
+    second = plug.inside("--mac", "52:cc:cc:cc:cc:08")
     vnet.plugged()
     assert second.line() == "vnet: plugged tap1 into lab"
     assert space.link("tap0")["mtu"] == 1500
