@@ -1,7 +1,7 @@
 // Defaults that depend on other values, and names that become indices.
 #include "vnet/labfile/complete.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -62,12 +62,18 @@ static int find_network(struct reader *r, const char *name, struct labfile_posit
                         unsigned *index)
 {
     const struct labfile *lab = r->lab;
-    for (unsigned i = 0; i < lab->network_count; i++)
-        if (strcmp(lab->networks[i].entry.name, name) == 0) {
+    char known[256];
+    size_t n = 0;
+    for (unsigned i = 0; i < lab->network_count; i++) {
+        const char *other = lab->networks[i].entry.name;
+        if (strcmp(other, name) == 0) {
             *index = i;
             return 0;
         }
-    return tree_err(r->e, r->file, at, "unknown network '%s'", name);
+        if (n < sizeof known)
+            n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", i ? ", " : "", other);
+    }
+    return tree_err(r->e, r->file, at, "unknown network '%s' (%s)", name, known);
 }
 
 int complete_node(struct reader *r, const struct tree *from, void *element, unsigned ordinal)

@@ -54,8 +54,9 @@ static int check_length(struct reader *r, const struct key *key, const struct tr
 {
     if (from->count <= key->most)
         return 0;
-    return tree_err(r->e, r->file, from->children[key->most]->at, "%s: more than %u", key->name,
-                    key->most);
+    const struct tree *first = from->children[key->most]; // that is too many
+    return tree_err(r->e, r->file, first->key ? first->key_at : first->at, "%s: more than %u",
+                    key->name, key->most);
 }
 
 // A list of values, or one of them without the brackets.
@@ -141,7 +142,7 @@ static int check_keys(struct reader *r, const struct section *s, const struct tr
     char known[512];
     if (!tree_is_mapping(from)) {
         schema_names(s, known, sizeof known);
-        return tree_err(r->e, r->file, from->at, "%s is a mapping (%s)", s->what, known);
+        return tree_err(r->e, r->file, from->at, "%s: a mapping belongs here (%s)", s->what, known);
     }
     for (unsigned i = 0; i < from->count; i++) {
         const struct tree *child = from->children[i];

@@ -135,7 +135,7 @@ static const struct key node_keys[] = {
 static const struct section node_section = {
     .what = "a node",
     .keys = node_keys,
-    .names = &type_id,
+    .names = &type_label,
     .complete = complete_node,
 };
 

@@ -123,7 +123,7 @@ static int check_event(struct source *s, const yaml_event_t *event, unsigned dep
     if (depth > TREE_DEPTH_MAX)
         return tree_err(s->e, s->file, at, "more than %d levels deep", TREE_DEPTH_MAX);
     if (++s->nodes > TREE_NODES_MAX)
-        return tree_err(s->e, s->file, at, "more than %d values", TREE_NODES_MAX);
+        return tree_err(s->e, s->file, at, "more than %d keys and values", TREE_NODES_MAX);
     return 0;
 }
 
@@ -250,31 +250,32 @@ static struct tree *read_value(struct source *s, const yaml_event_t *event, unsi
     return done == 0 ? TAKE_PTR(t) : NULL;
 }
 
-// The next event but one of these; -1 with *e.
-static int skip_to(struct source *s, yaml_event_t *event)
+static int replace_event(struct source *s, yaml_event_t *event)
 {
-    do {
-        yaml_event_delete(event);
-        if (next_event(s, event) < 0)
-            return -1;
-    } while (event->type == YAML_STREAM_START_EVENT || event->type == YAML_DOCUMENT_START_EVENT ||
-             event->type == YAML_DOCUMENT_END_EVENT);
-    return 0;
+    yaml_event_delete(event);
+    return next_event(s, event);
 }
 
+static struct tree *empty_tree(void)
+{
+    struct tree *t = xcalloc(1, sizeof *t);
+    t->kind = TREE_MAPPING;
+    t->at = (struct labfile_position){1, 1};
+    return t;
+}
+
+// A stream's start, a document's, its value, its end, the stream's end.
 static struct tree *read_all(struct source *s)
 {
     AUTO_EVENT yaml_event_t event = {0};
-    if (skip_to(s, &event) < 0)
+    if (next_event(s, &event) < 0 || replace_event(s, &event) < 0)
         return NULL;
-    if (event.type == YAML_STREAM_END_EVENT) {
-        struct tree *empty = xcalloc(1, sizeof *empty);
-        empty->kind = TREE_MAPPING;
-        empty->at = (struct labfile_position){1, 1};
-        return empty;
-    }
+    if (event.type == YAML_STREAM_END_EVENT)
+        return empty_tree();
+    if (replace_event(s, &event) < 0)
+        return NULL;
     AUTO_TREE struct tree *t = read_value(s, &event, 0);
-    if (!t || skip_to(s, &event) < 0)
+    if (!t || replace_event(s, &event) < 0 || replace_event(s, &event) < 0)
         return NULL;
     if (event.type != YAML_STREAM_END_EVENT) {
         tree_err(s->e, s->file, position(event.start_mark), "a lab file is one document");
@@ -292,7 +293,6 @@ struct tree *tree_parse(const char *text, size_t n, const char *file, struct err
     }
     if (!yaml_parser_initialize(&s.yaml))
         abort();
-    yaml_parser_set_encoding(&s.yaml, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&s.yaml, (const unsigned char *)text, n);
     struct tree *t = read_all(&s);
     yaml_parser_delete(&s.yaml);

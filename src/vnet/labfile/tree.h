@@ -1,7 +1,7 @@
 // A YAML file as a small tree that knows where everything stands.
 //
 // Strict: one document; no anchors, aliases or tags; no key twice in a mapping. Bounded: 16 deep,
-// TREE_NODES_MAX values.
+// TREE_NODES_MAX keys and values.
 #pragma once
 
 #include <stdbool.h>

@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -223,6 +222,21 @@ const struct type type_id = {
     .owned = true,
 };
 
+// A node's name is an id and, for DNS, one label.
+static bool read_label(const struct key *key, const struct tree *value, void *field)
+{
+    if (strchr(value->text, '.') || strlen(value->text) > VNET_LABEL_MAX)
+        return false;
+    return read_id(key, value, field);
+}
+
+const struct type type_label = {
+    .is = "a host's name: 1 to 63 of A-Z a-z 0-9 _ -, not starting with -",
+    .read = read_label,
+    .write = write_plain,
+    .owned = true,
+};
+
 // Labels of 1 to 63 letters, digits, '-' and '_', 253 characters at most (RFC 1035, 2.3.4).
 bool domain_normalise(char *name)
 {
@@ -264,8 +278,8 @@ static uint32_t next_character(const char **p)
     uint8_t first = (uint8_t) * (*p)++;
     int more = first < 0xc0 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
     uint32_t c = more == 0 ? first : first & (0x3fu >> more);
-    for (; more > 0 && **p; more--)
-        c = c << 6 | ((uint8_t) * (*p)++ & 0x3f);
+    for (; more > 0 && **p; more--, ++*p)
+        c = c << 6 | (**p & 0x3f);
     return c;
 }
 
@@ -303,19 +317,21 @@ const struct type type_text = {
     .owned = true,
 };
 
+enum { PATH_LENGTH_MAX = 1000 };
+
 static bool read_path(const struct key *key, const struct tree *value, void *field)
 {
     for (const char *p = value->text; *p; p++)
         if (iscntrl((unsigned char)*p))
             return false;
-    if (!*value->text || strlen(value->text) >= PATH_MAX / 2) // there is a directory in front
+    if (!*value->text || strlen(value->text) > PATH_LENGTH_MAX)
         return false;
     put_text(field, value->text);
     return true;
 }
 
 const struct type type_path = {
-    .is = "a path, without control characters",
+    .is = "a path of at most 1000 bytes, without control characters",
     .read = read_path,
     .write = write_quoted,
     .owned = true,

@@ -86,6 +86,30 @@ sed -n 's/^\.It Li \([a-zA-Z]*\) Pq Fl -\([a-z]*\)$/\1 \2/p' "$docs/man/tailmac-
     sed '/^kernel /d; /^initrd /d' >document # these two are options of their own
 compare 'options of keys' program document
 
+# Keys of a kind of mapping in lab files: in its table, and in its subsection of vnet-lab(5).
+keys_of_table() { # NAME
+    sed -n "/^static const struct key $1_keys/,/^};/s/^    {\"\([a-z0-9-]*\)\".*/\1/p" \
+        "$src/vnet/labfile/schema.c"
+}
+
+keys_of_lab() { # SUBSECTION TABLE...
+    subsection=$1
+    shift
+    for table; do
+        keys_of_table "$table"
+    done >program
+    awk -v want=".Ss $subsection" '/^\.S[sh]/ { in_it = $0 == want } in_it && /^\.It Li/ { print $3 }' \
+        "$docs/man/vnet-lab.5" >document
+    compare "keys of lab files: $subsection" program document
+}
+
+keys_of_lab 'The lab' lab
+keys_of_lab 'A network' network ra
+keys_of_lab 'A node' node link
+keys_of_lab "A link's direction" direction
+keys_of_lab 'The internet' internet
+keys_of_lab 'A DNS name' name
+
 sed -n 's/^    ERR_[A-Z_]* = \([0-9]*\),$/\1/p' "$src/base/err.h" >program
 awk '/^\.Sh/ { in_it = $2 == "EXIT" } in_it && /^\.It [1-9]/ { print $2 }' "$docs/man/tailmac.1" >document
 compare 'exit codes' program document
