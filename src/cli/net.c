@@ -6,14 +6,13 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "proto/vnet.h"
 
 enum { CALL_MS = 10000 };
 
-static const char default_listen[] = "/tmp/qemu-dgram.sock";
-
 const char *net_listen(const struct cli *cli)
 {
-    return cli->listen ? cli->listen : default_listen;
+    return cli->listen ? cli->listen : VNET_LISTEN;
 }
 
 static int check_paths(const struct cli *cli, struct err *e)
@@ -37,7 +36,7 @@ struct client_conn *net_connect(const struct cli *cli, struct err *e)
     if (check_paths(cli, e) < 0)
         return NULL;
     AUTO_FREE char *path =
-        cli->control ? xstrdup(cli->control) : xasprintf("%s.ctl", net_listen(cli));
+        cli->control ? xstrdup(cli->control) : xasprintf("%s" VNET_CONTROL_SUFFIX, net_listen(cli));
     struct client_conn *c = client_open(path, &absent, e);
     if (!c && absent)
         err_set(e, ERR_NOT_RUNNING, "no vnet is running at %s ('tailmac net up' starts one)",

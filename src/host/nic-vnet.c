@@ -13,6 +13,7 @@
 #include "proto/caller.h"
 #include "proto/line.h"
 #include "proto/unix.h"
+#include "proto/vnet.h"
 
 enum { PATIENCE_S = 1 };
 
@@ -123,7 +124,7 @@ static void on_lost(void *arg)
 
 char *nic_vnet_control(const char *server)
 {
-    return xasprintf("%s.ctl", server);
+    return xasprintf("%s" VNET_CONTROL_SUFFIX, server);
 }
 
 static int connect_control(const char *server)

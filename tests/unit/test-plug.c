@@ -18,7 +18,7 @@ static int plug(struct tempdir *t, const char *first, const char *second)
 {
     char listen[100];
     snprintf(listen, sizeof listen, "--listen=%s/net", t->path);
-    char *argv[] = {"plug", listen, (char *)first, (char *)second, NULL};
+    const char *argv[] = {"plug", listen, first, second, NULL};
     return plug_main(second ? 4 : 3, argv);
 }
 

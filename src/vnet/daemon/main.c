@@ -9,12 +9,11 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/stdio.h"
+#include "proto/vnet.h"
 #include "vnet/capture/capture.h"
 #include "vnet/daemon/run.h"
 #include "vnet/labfile/labfile.h"
 #include "vnet/plug/plug.h"
-
-#define DEFAULT_LISTEN "/tmp/qemu-dgram.sock"
 
 struct arguments {
     char *listen, *listen_stream, *control, *capture;
@@ -44,16 +43,11 @@ static int run_capture(int argc, const char **argv)
     return capture_main(argv[1], STDIN_FILENO);
 }
 
-static int run_plug(int argc, const char **argv)
-{
-    return plug_main(argc, (char **)argv);
-}
-
 static const struct subcommand {
     const char *name;
     int (*run)(int argc, const char **argv); // argv[0] is the name
 } subcommands[] = {
-    {"plug", run_plug},
+    {"plug", plug_main},
     {"capture", run_capture},
     {0},
 };
@@ -87,12 +81,12 @@ static int check_path(const char *path, struct err *e)
 
 static int run_daemon(const struct arguments *a, struct err *e)
 {
-    AUTO_FREE char *control = a->control
-                                  ? xstrdup(a->control)
-                                  : xasprintf("%s.ctl", a->listen ? a->listen : DEFAULT_LISTEN);
+    AUTO_FREE char *control =
+        a->control ? xstrdup(a->control)
+                   : xasprintf("%s" VNET_CONTROL_SUFFIX, a->listen ? a->listen : VNET_LISTEN);
     const struct daemon_options options = {
         .lab = a->lab,
-        .listen = a->listen ? a->listen : DEFAULT_LISTEN,
+        .listen = a->listen ? a->listen : VNET_LISTEN,
         .listen_stream = a->listen_stream,
         .control = control,
         .capture = a->capture,
@@ -118,7 +112,7 @@ static int parse_and_run(int argc, const char **argv, struct arguments *a)
 {
     const struct poptOption table[] = {
         {"listen", 0, POPT_ARG_STRING, &a->listen, 0,
-         "the datagram socket (default " DEFAULT_LISTEN ")", "PATH"},
+         "the datagram socket (default " VNET_LISTEN ")", "PATH"},
         {"listen-stream", 0, POPT_ARG_STRING, &a->listen_stream, 0,
          "a stream socket, too, for QEMU's -netdev stream", "PATH"},
         {"control", 0, POPT_ARG_STRING, &a->control, 0,

@@ -56,11 +56,11 @@ static int parse(int argc, const char **argv, struct arguments *a)
     return result;
 }
 
-int plug_main(int argc, char **argv)
+int plug_main(int argc, const char **argv)
 {
     struct arguments a = {0};
-    argv[0] = (char *)"vnet plug";
-    int wrong = parse(argc, (const char **)argv, &a);
+    argv[0] = "vnet plug";
+    int wrong = parse(argc, argv, &a);
     AUTO_FREE char *mac = a.mac;
     AUTO_FREE char *name = a.name;
     AUTO_FREE char *network = a.network;

@@ -2,4 +2,4 @@
 #pragma once
 
 // argv[0] is "plug", and becomes what the help calls the program. Returns the exit code.
-int plug_main(int argc, char **argv);
+int plug_main(int argc, const char **argv);

@@ -86,6 +86,10 @@ sed -n 's/^\.It Li \([a-zA-Z]*\) Pq Fl -\([a-z]*\)$/\1 \2/p' "$docs/man/tailmac-
     sed '/^kernel /d; /^initrd /d' >document # these two are options of their own
 compare 'options of keys' program document
 
+vnet plug --help | sed -n 's/^ *\(-., \)\{0,1\}--\([a-z]*\).*/\2/p' >program
+grep '^\.It' "$docs/man/vnet-plug.1" | long_options >document
+compare 'options of vnet plug' program document
+
 # Keys of a kind of mapping in lab files: in its table, and in its subsection of vnet-lab(5).
 keys_of_table() { # NAME
     sed -n "/^static const struct key $1_keys/,/^};/s/^    {\"\([a-z0-9-]*\)\".*/\1/p" \
