@@ -1,29 +1,16 @@
 // ARP: the router answers for itself and for nobody else.
 #include "vnet-lab.h"
 
-static struct wire arp(const char *to, unsigned op, uint32_t sender, uint32_t target)
-{
-    struct wire w = {0};
-    hex(&w, to);
-    hex(&w, MAC_A "0806 0001 0800 06 04");
-    number(&w, op, 2);
-    hex(&w, MAC_A);
-    number(&w, sender, 4);
-    hex(&w, "000000000000");
-    number(&w, target, 4);
-    return w;
-}
-
 static void router_answers_for_itself(void **state)
 {
     struct lab *lab = *state;
-    struct wire w = arp(MAC_ALL, 1, HOME + 100, HOME);
+    struct wire w = arp(MAC_ALL, MAC_A, 1, HOME + 100, HOME);
     lab_send(lab, 0, &w);
     assert_int_equal(lab_answer(lab)->n, 42);
     assert_hex(lab_answer(lab), 0,
                MAC_A MAC_ROUTER "0806 0001 0800 06 04 0002" MAC_ROUTER "c0a80001" MAC_A "c0a80065");
     assert_int_equal(lab->count, 3); // the others saw the question, and not the answer
-    w = arp(MAC_ROUTER, 1, HOME + 100, HOME);
+    w = arp(MAC_ROUTER, MAC_A, 1, HOME + 100, HOME);
     lab_send(lab, 0, &w);
     assert_int_equal(lab->count, 1);
 }
@@ -31,10 +18,10 @@ static void router_answers_for_itself(void **state)
 static void router_answers_a_probe_and_a_claim(void **state)
 {
     struct lab *lab = *state;
-    struct wire w = arp(MAC_ALL, 1, 0, HOME);
+    struct wire w = arp(MAC_ALL, MAC_A, 1, 0, HOME);
     lab_send(lab, 0, &w);
     assert_hex(lab_answer(lab), 20, "0002" MAC_ROUTER "c0a80001" MAC_A "00000000");
-    w = arp(MAC_ALL, 1, HOME, HOME);
+    w = arp(MAC_ALL, MAC_A, 1, HOME, HOME);
     lab_send(lab, 0, &w);
     assert_hex(lab_answer(lab), 20, "0002" MAC_ROUTER "c0a80001" MAC_A "c0a80001");
 }
@@ -43,10 +30,10 @@ static void router_is_silent_about_others(void **state)
 {
     struct lab *lab = *state;
     struct wire questions[] = {
-        arp(MAC_ALL, 1, HOME + 100, HOME + 101),
-        arp(MAC_ALL, 1, HOME + 100, OFFICE),
-        arp(MAC_ALL, 2, HOME + 100, HOME),
-        arp(MAC_ALL, 0, HOME + 100, HOME),
+        arp(MAC_ALL, MAC_A, 1, HOME + 100, HOME + 101),
+        arp(MAC_ALL, MAC_A, 1, HOME + 100, OFFICE),
+        arp(MAC_ALL, MAC_A, 2, HOME + 100, HOME),
+        arp(MAC_ALL, MAC_A, 0, HOME + 100, HOME),
     };
     for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
         lab_send(lab, 0, &questions[i]);
@@ -59,7 +46,7 @@ static void router_is_silent_about_others(void **state)
 static void hostile_lengths_have_no_answer(void **state)
 {
     struct lab *lab = *state;
-    struct wire w = arp(MAC_ALL, 1, HOME + 100, HOME);
+    struct wire w = arp(MAC_ALL, MAC_A, 1, HOME + 100, HOME);
     for (size_t n = 0; n < w.n; n++) {
         lab_send_part(lab, 0, &w, n);
         assert_int_equal(lab_answers(lab, 0), 0);

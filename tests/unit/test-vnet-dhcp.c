@@ -6,7 +6,6 @@
 enum { DISCOVER = 1, OFFER, REQUEST, DECLINE, ACK, NAK, RELEASE, INFORM };
 enum { AT_DHCP = 42, AT_OPTIONS = AT_DHCP + 240 };
 
-#define NODE_A (HOME + 100)
 #define UNICAST_TO_SERVER 1u // in struct ask, beside the flags of DHCP
 
 // What a client sends; zeros and NULLs are left out.

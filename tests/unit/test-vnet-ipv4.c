@@ -1,8 +1,6 @@
 // IPv4, ICMP and UDP at the router: what it checks, what it answers.
 #include "vnet-lab.h"
 
-#define NODE_A (HOME + 100)
-
 static struct wire ping_from(const char *to_mac, uint32_t from, uint32_t to)
 {
     struct wire icmp = {0};

@@ -16,10 +16,17 @@
 #define OFFICE 0x0a020001u
 #define MAC_A "52cccccccc01"
 #define MAC_B "52cccccccc02"
+#define MAC_C "52cccccccc03"
 #define MAC_X "020000000001"
 #define MAC_ROUTER "52eeeeeeee01"
+#define MAC_OFFICE "52eeeeeeee02" // the router of "office"
 #define MAC_ALL "ffffffffffff"
+#define NODE_A (HOME + 100)
+#define NODE_B (HOME + 101)
+#define NODE_C (OFFICE + 102)
 #define SECOND 1000000000u
+
+enum { LAB_OUT = 80 };
 
 struct wire {
     size_t n;
@@ -33,14 +40,14 @@ struct lab {
     struct {
         unsigned plug;
         struct wire frame;
-    } out[16];
+    } out[LAB_OUT];
 };
 
 static inline void lab_output(void *arg, unsigned plug, struct frame *f)
 {
     size_t n = vnet_frame_size(f);
     struct lab *lab = arg;
-    assert_in_range(lab->count, 0, 15);
+    assert_in_range(lab->count, 0, LAB_OUT - 1);
     lab->out[lab->count].plug = plug;
     lab->out[lab->count].frame.n = n;
     memcpy(lab->out[lab->count++].frame.at, vnet_frame_data(f), n);
@@ -258,4 +265,42 @@ static inline struct wire udp(const char *to_mac, const char *from_mac, uint32_t
     struct wire w = ipv4(to_mac, from_mac, from, to, 17, &u);
     set16(&w, 40, ~udp_sum(&w) & 0xffff);
     return w;
+}
+
+// An echo request with n bytes of data.
+static inline struct wire ping_of(const char *to_mac, const char *from_mac, uint32_t from,
+                                  uint32_t to, size_t n)
+{
+    struct wire icmp = {0};
+    hex(&icmp, "0800 0000 abcd 0001");
+    for (size_t i = 0; i < n; i++)
+        icmp.at[icmp.n++] = (uint8_t)(i * 7);
+    set16(&icmp, 2, ~word_sum(icmp.at, icmp.n, 0) & 0xffff);
+    return ipv4(to_mac, from_mac, from, to, 1, &icmp);
+}
+
+static inline struct wire arp(const char *to_mac, const char *from_mac, unsigned op,
+                              uint32_t sender, uint32_t target)
+{
+    struct wire w = {0};
+    hex(&w, to_mac);
+    hex(&w, from_mac);
+    hex(&w, "0806 0001 0800 06 04");
+    number(&w, op, 2);
+    hex(&w, from_mac);
+    number(&w, sender, 4);
+    hex(&w, "000000000000");
+    number(&w, target, 4);
+    return w;
+}
+
+// The routers have heard of node A at plug 0, B at 1 and C at 3.
+static inline void lab_meet(struct lab *lab)
+{
+    const struct wire a = arp(MAC_ALL, MAC_A, 1, NODE_A, HOME);
+    const struct wire b = arp(MAC_ALL, MAC_B, 1, NODE_B, HOME);
+    const struct wire c = arp(MAC_ALL, MAC_C, 1, NODE_C, OFFICE);
+    lab_send(lab, 0, &a);
+    lab_send(lab, 1, &b);
+    lab_send(lab, 3, &c);
 }
