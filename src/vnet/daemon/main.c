@@ -67,9 +67,13 @@ static int check_lab(const char *path, struct err *e)
     struct labfile *lab = path ? labfile_read(path, e) : labfile_default();
     if (!lab)
         return -1;
-    labfile_print(stdout, lab);
+    int result = labfile_try(lab, e);
+    if (result == 0) {
+        labfile_print(stdout, lab);
+        result = fflush(stdout) == 0 ? 0 : err_sys(e, "cannot write the result");
+    }
     labfile_free(lab);
-    return fflush(stdout) == 0 ? 0 : err_sys(e, "cannot write the result");
+    return result;
 }
 
 // Beside it are PATH.new, PATH.leases, PATH.ctl, and private addresses.

@@ -107,6 +107,8 @@ void labfile_print(FILE *out, const struct labfile *lab);
 // Adds the networks, in their order, to a core lab that has none yet, then nodes, names and hosts.
 // The internet's hosts are those of the file, and every address of `names` that is in no LAN.
 int labfile_build(const struct labfile *lab, struct vnet *v, struct err *e);
+// Whether a core lab with the default limits takes it: builds one and throws it away.
+int labfile_try(const struct labfile *lab, struct err *e);
 
 // The node with this MAC; NULL: none.
 const struct labfile_node *labfile_node(const struct labfile *lab, struct mac mac);

@@ -10,29 +10,37 @@
 #include "base/mem.h"
 #include "base/parse.h"
 
-// Whole numbers of any size.
+// Whole numbers, words and truth: unsigned fields of 1, 2, 4 or 8 bytes.
 
 static void put(void *field, size_t size, uint64_t n)
 {
-    uint8_t n8 = (uint8_t)n;
-    uint16_t n16 = (uint16_t)n;
-    uint32_t n32 = (uint32_t)n;
-    const void *from = size == 1 ? &n8 : size == 2 ? (void *)&n16 : size == 4 ? (void *)&n32 : &n;
-    memcpy(field, from, size);
+    switch (size) {
+    case 1:
+        *(uint8_t *)field = (uint8_t)n;
+        break;
+    case 2:
+        *(uint16_t *)field = (uint16_t)n;
+        break;
+    case 4:
+        *(uint32_t *)field = (uint32_t)n;
+        break;
+    default:
+        *(uint64_t *)field = n;
+    }
 }
 
 static uint64_t get(const void *field, size_t size)
 {
-    uint8_t n8 = 0;
-    uint16_t n16 = 0;
-    uint32_t n32 = 0;
-    uint64_t n64 = 0;
-    memcpy(size == 1   ? (void *)&n8
-           : size == 2 ? (void *)&n16
-           : size == 4 ? (void *)&n32
-                       : &n64,
-           field, size);
-    return n8 | n16 | n32 | n64; // all but one are 0
+    switch (size) {
+    case 1:
+        return *(const uint8_t *)field;
+    case 2:
+        return *(const uint16_t *)field;
+    case 4:
+        return *(const uint32_t *)field;
+    default:
+        return *(const uint64_t *)field;
+    }
 }
 
 static void put_number(const struct key *key, void *field, uint64_t n)
