@@ -33,8 +33,8 @@ static void send_answer(struct packet *p, const struct dhcp_query *q, enum dhcp_
         to_mac = mac_broadcast;
     }
     struct frame *f =
-        udp_begin(p, to_mac, to, DHCP_SERVER_PORT, q->relay ? DHCP_SERVER_PORT : DHCP_CLIENT_PORT,
-                  dhcp_room(q, p->network));
+        udp_begin_to(p, to_mac, to, DHCP_SERVER_PORT,
+                     q->relay ? DHCP_SERVER_PORT : DHCP_CLIENT_PORT, dhcp_room(q, p->network));
     if (!f)
         return;
     dhcp_write(f, q, p->network, type, address, lease);

@@ -3,6 +3,7 @@
 
 #include "vnet/arp.h"
 #include "vnet/ipv4.h"
+#include "vnet/ipv6.h"
 #include "vnet/switch.h"
 
 const struct mac mac_broadcast = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
@@ -16,6 +17,7 @@ static const struct {
 } carried[] = {
     {ETHERTYPE_IPV4, ipv4_input},
     {ETHERTYPE_ARP, arp_input},
+    {ETHERTYPE_IPV6, ipv6_input},
 };
 
 static bool speaks(const struct network *net, unsigned ethertype)

@@ -6,9 +6,10 @@
 #include "base/mem.h"
 #include "vnet/ethernet.h"
 #include "vnet/ipv4.h"
+#include "vnet/ipv6.h"
 #include "vnet/uplink.h"
 
-enum { HOSTS_MAX = 1024, IPV6_TO = 24 };
+enum { HOSTS_MAX = 1024 };
 
 static const struct ip6 no_address = {{0}};
 
@@ -42,7 +43,7 @@ struct network *internet_network6(const struct vnet *v, const struct ip6 *to)
 {
     for (unsigned i = 0; i < v->network_count; i++) {
         struct network *net = &v->networks[i];
-        if (net->is.prefix6 && memcmp(&net->is.router6, to, net->is.prefix6 / 8) == 0)
+        if (ipv6_is_on_link(net, to))
             return net;
     }
     return NULL;
@@ -102,12 +103,26 @@ static void input4(struct vnet *v, struct network *from, struct frame *f)
 
 static void input6(struct vnet *v, struct network *from, struct frame *f)
 {
-    const struct ip6 to6 = get_ip6(written(f, ETHERNET_HEADER), IPV6_TO);
-    struct network *to = internet_network6(v, &to6);
-    if (to)
-        uplink_receive(v, to, f);
+    struct bytes packet = written(f, ETHERNET_HEADER);
+    const struct ip6 to = get_ip6(packet, IPV6_TO);
+    struct packet p = {.v = v,
+                       .network = internet_network6(v, &to),
+                       .buffer = f,
+                       .ip = packet,
+                       .from6 = get_ip6(packet, IPV6_FROM),
+                       .to6 = to,
+                       .dropped = -1};
+    if (p.network) {
+        if (ipv6_fits(&p, p.network->is.wan_mtu))
+            into_uplink(&p, f);
+        return;
+    }
+    p.network = from;
+    p.host = find_host6(v, &to);
+    if (p.host)
+        ipv6_input(&p, packet);
     else
-        from->counters.drops[VNET_DROP_NO_ROUTE]++;
+        drop(&p, VNET_DROP_NO_ROUTE);
 }
 
 void internet_input(struct vnet *v, struct network *from, struct frame *f)

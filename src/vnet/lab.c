@@ -94,6 +94,9 @@ static int check_ipv6(const struct vnet_network *n, struct err *e)
         return err_set(e, ERR_USAGE, "an IPv6 prefix length must be 64, not %u", n->prefix6);
     if (at[0] == 0 || at[0] == 0xff || (at[0] == 0xfe && at[1] >= 0x80))
         return err_set(e, ERR_USAGE, "the router's IPv6 address must be a global unicast one");
+    if (n->ra_seconds && (n->ra_seconds < RA_SECONDS_MIN || n->ra_seconds > RA_SECONDS_MAX))
+        return err_set(e, ERR_USAGE, "router advertisements must be %d to %d seconds apart",
+                       RA_SECONDS_MIN, RA_SECONDS_MAX);
     return 0;
 }
 
@@ -166,6 +169,7 @@ int vnet_add_network(struct vnet *v, const struct vnet_network *n, struct err *e
     net->random = random_stream(v->seed, number);
     leases_init(&net->leases, n->router, n->prefix, v->limits.leases);
     uplink_init(net);
+    ra_init(net);
     net->neighbours = neighbours_new(v, net);
     TAILQ_INIT(&net->plugs);
     if ((n->domain && name_parse(n->domain, &net->zone, e) < 0) ||

@@ -10,6 +10,7 @@
 #include "vnet/names.h"
 #include "vnet/owners.h"
 #include "vnet/pool.h"
+#include "vnet/ra.h"
 #include "vnet/random.h"
 #include "vnet/timers.h"
 #include "vnet/vnet.h"
@@ -26,6 +27,7 @@ struct network {
     struct leases leases;
     struct link uplink[2]; // VNET_UP: into the internet
     struct neighbours *neighbours;
+    struct ra ra;
     struct bucket errors; // ICMP's and ICMPv6's, see ERROR_INTERVAL
     struct vnet_counters counters;
     TAILQ_HEAD(, plug) plugs;
@@ -72,6 +74,7 @@ struct packet {
     uint32_t to, from; // IPv4
     struct ip6 to6, from6;
     struct bytes ip; // the whole packet, for an error about it
+    bool fragment;   // it has a fragment header (IPv6)
     int dropped;     // the first reason, or -1
 };
 

@@ -12,6 +12,8 @@
 #include "vnet/arp.h"
 #include "vnet/ethernet.h"
 #include "vnet/icmp.h"
+#include "vnet/icmpv6.h"
+#include "vnet/ndp.h"
 #include "vnet/switch.h"
 
 #define SECOND 1000000000ull
@@ -64,7 +66,7 @@ static const struct family {
     void (*unreachable)(struct packet *p, struct bytes packet);
 } families[] = {
     [false] = {.solicit = arp_solicit, .unreachable = icmp_no_neighbour},
-    [true] = {0},
+    [true] = {.solicit = ndp_solicit, .unreachable = icmpv6_no_neighbour},
 };
 
 static const struct family *family_of(const struct ip6 *address)
@@ -277,6 +279,15 @@ void neighbour_learn(struct vnet *v, struct network *net, const struct ip6 *addr
         pool_release(&v->pool, f);
     }
     set_timer(v, ns);
+}
+
+bool neighbour_find(const struct network *net, const struct ip6 *address, struct mac *mac)
+{
+    const struct neighbour *n = find(net->neighbours, address);
+    if (!n || (n->state != KNOWN && n->state != PROBING))
+        return false;
+    *mac = n->mac;
+    return true;
 }
 
 void neighbours_forget(struct vnet *v, const struct plug *plug)

@@ -27,5 +27,8 @@ void neighbour_send(struct packet *p, const struct ip6 *address, struct frame *f
 void neighbour_learn(struct vnet *v, struct network *net, const struct ip6 *address, struct mac mac,
                      bool known);
 
+// The MAC that a host said it has; false: it has not, yet.
+bool neighbour_find(const struct network *net, const struct ip6 *address, struct mac *mac);
+
 // Drops the frames from this plug that wait for a host's answer.
 void neighbours_forget(struct vnet *v, const struct plug *plug);

@@ -60,6 +60,8 @@ int vnet_add_plug(struct vnet *v, const struct vnet_plug *is, struct err *e)
         *plug = (struct plug){.network = &v->networks[is->network], .name = xstrdup(is->name)};
         link_init(&plug->link[VNET_UP], &is->link[VNET_UP], up_out);
         link_init(&plug->link[VNET_DOWN], &is->link[VNET_DOWN], down_out);
+        if (TAILQ_EMPTY(&plug->network->plugs))
+            ra_start(v, plug->network);
         TAILQ_INSERT_TAIL(&plug->network->plugs, plug, same_network);
         return (int)i;
     }
@@ -81,6 +83,8 @@ void vnet_remove_plug(struct vnet *v, unsigned number)
     leases_forget_plug(&plug->network->leases, number);
     neighbours_forget(v, plug);
     TAILQ_REMOVE(&plug->network->plugs, plug, same_network);
+    if (TAILQ_EMPTY(&plug->network->plugs))
+        ra_stop(v, plug->network);
     free(plug->name);
     *plug = (struct plug){0};
 }

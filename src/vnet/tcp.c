@@ -2,29 +2,26 @@
 // at once and not after minutes (RFC 9293, 3.10.7.1).
 #include "vnet/tcp.h"
 
-#include "vnet/checksum.h"
+#include "vnet/ip.h"
 #include "vnet/ipv4.h"
 
 enum { TCP_HEADER = 20, FIN = 1, SYN = 2, RST = 4, ACK = 16 };
 
-static bool is_sound(struct packet *p, struct bytes segment)
+static bool is_sound(const struct packet *p, struct bytes segment)
 {
-    uint32_t pseudo = checksum_pseudo(p->from, p->to, PROTOCOL_TCP, segment.n);
     size_t header = 4 * (size_t)(get8(segment, 12) >> 4);
-    return header >= TCP_HEADER && header <= segment.n &&
-           checksum_finish(checksum_add(pseudo, segment)) == 0;
+    return header >= TCP_HEADER && header <= segment.n && ip_is_sound(p, PROTOCOL_TCP, segment);
 }
 
 static void reset(struct packet *p, struct bytes segment)
 {
-    struct frame *f = ipv4_begin(p, p->from_mac, p->to, p->from, PROTOCOL_TCP, TCP_HEADER);
+    struct frame *f = ip_begin(p, PROTOCOL_TCP, TCP_HEADER);
     if (!f)
         return;
     unsigned flags = get8(segment, 13);
     size_t header = 4 * (size_t)(get8(segment, 12) >> 4);
     // SYN and FIN have a sequence number each, as every byte has.
     size_t length = segment.n - header + ((flags & SYN) != 0) + ((flags & FIN) != 0);
-    size_t start = f->n;
     put16(f, get16(segment, 2));
     put16(f, get16(segment, 0));
     put32(f, flags & ACK ? get32(segment, 8) : 0);
@@ -32,14 +29,13 @@ static void reset(struct packet *p, struct bytes segment)
     put8(f, TCP_HEADER / 4 << 4);
     put8(f, flags & ACK ? RST : RST | ACK);
     put_zeros(f, 6); // window, checksum, urgent pointer
-    uint32_t pseudo = checksum_pseudo(p->to, p->from, PROTOCOL_TCP, TCP_HEADER);
-    patch16(f, start + 16, checksum_finish(checksum_add(pseudo, written(f, start))));
-    ipv4_send(p, f);
+    patch16(f, ip_payload(f) + 16, ip_checksum(f));
+    ip_send(p, f);
 }
 
 void tcp_input(struct packet *p, struct bytes segment)
 {
-    if (!ipv4_is_own(p))
+    if (!ip_is_own(p))
         return;
     if (!is_sound(p, segment)) {
         drop(p, VNET_DROP_BAD_TCP);

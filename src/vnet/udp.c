@@ -1,28 +1,33 @@
 // Checks UDP headers and hands on what is for a service of the router.
 #include "vnet/udp.h"
 
-#include "vnet/checksum.h"
 #include "vnet/dhcp.h"
-#include "vnet/ethernet.h"
-#include "vnet/icmp.h"
+#include "vnet/ip.h"
 #include "vnet/ipv4.h"
 
-enum { AT_LENGTH = 4, AT_CHECKSUM = 6, AT_UDP = ETHERNET_HEADER + IPV4_HEADER };
+enum { AT_LENGTH = 4, AT_CHECKSUM = 6 };
 
 static const struct {
     uint16_t port;
-    bool lan_only; // who asks through the uplink finds it closed
+    bool lan_only;  // who asks through the uplink finds it closed
+    bool ipv4_only; // so does who asks by IPv6
     void (*input)(struct packet *p, struct bytes payload);
 } services[] = {
-    {DHCP_SERVER_PORT, true, dhcp_input},
+    {DHCP_SERVER_PORT, true, true, dhcp_input},
 };
 
-// A checksum of 0 is none (RFC 768).
-static bool is_sound(struct packet *p, struct bytes datagram)
+// A checksum of 0 is none (RFC 768), which IPv6 does not allow (RFC 8200, 8.1).
+static bool is_sound(const struct packet *p, struct bytes datagram)
 {
-    uint32_t pseudo = checksum_pseudo(p->from, p->to, PROTOCOL_UDP, datagram.n);
-    return get16(datagram, AT_CHECKSUM) == 0 ||
-           checksum_finish(checksum_add(pseudo, datagram)) == 0;
+    if (get16(datagram, AT_CHECKSUM) == 0)
+        return !ip_is6(p);
+    return ip_is_sound(p, PROTOCOL_UDP, datagram);
+}
+
+static bool is_open(const struct packet *p, size_t service, uint16_t port)
+{
+    return services[service].port == port && !p->host && (p->plug || !services[service].lan_only) &&
+           (!ip_is6(p) || !services[service].ipv4_only);
 }
 
 void udp_input(struct packet *p, struct bytes datagram)
@@ -36,22 +41,19 @@ void udp_input(struct packet *p, struct bytes datagram)
         return;
     }
     for (size_t i = 0; i < sizeof services / sizeof *services; i++) {
-        if (services[i].port == get16(header, 2) && !p->host &&
-            (p->plug || !services[i].lan_only)) {
+        if (is_open(p, i, get16(header, 2))) {
             services[i].input(p, payload);
             return;
         }
     }
-    if (!ipv4_is_own(p))
+    if (!ip_is_own(p))
         return;
     drop(p, VNET_DROP_NO_PORT);
-    icmp_error(p, ICMP_PORT_UNREACHABLE, 0);
+    ip_no_port(p);
 }
 
-struct frame *udp_begin(struct packet *p, struct mac to_mac, uint32_t to, unsigned from_port,
-                        unsigned to_port, size_t n)
+static struct frame *begin(struct frame *f, unsigned from_port, unsigned to_port)
 {
-    struct frame *f = ipv4_begin(p, to_mac, ipv4_answer_from(p), to, PROTOCOL_UDP, UDP_HEADER + n);
     if (!f)
         return NULL;
     put16(f, from_port);
@@ -61,13 +63,23 @@ struct frame *udp_begin(struct packet *p, struct mac to_mac, uint32_t to, unsign
     return f;
 }
 
+struct frame *udp_begin(struct packet *p, unsigned from_port, unsigned to_port, size_t n)
+{
+    return begin(ip_begin(p, PROTOCOL_UDP, UDP_HEADER + n), from_port, to_port);
+}
+
+struct frame *udp_begin_to(struct packet *p, struct mac to_mac, uint32_t to, unsigned from_port,
+                           unsigned to_port, size_t n)
+{
+    return begin(ipv4_begin(p, to_mac, ipv4_answer_from(p), to, PROTOCOL_UDP, UDP_HEADER + n),
+                 from_port, to_port);
+}
+
 void udp_send(struct packet *p, struct frame *f)
 {
-    struct bytes ip = written(f, ETHERNET_HEADER);
-    struct bytes datagram = written(f, AT_UDP);
-    patch16(f, AT_UDP + AT_LENGTH, (unsigned)datagram.n);
-    uint32_t pseudo = checksum_pseudo(get32(ip, 12), get32(ip, 16), PROTOCOL_UDP, datagram.n);
-    uint16_t sum = checksum_finish(checksum_add(pseudo, datagram));
-    patch16(f, AT_UDP + AT_CHECKSUM, sum != 0 ? sum : 0xffff); // 0 would mean "none"
-    ipv4_send(p, f);
+    size_t at = ip_payload(f);
+    patch16(f, at + AT_LENGTH, (unsigned)written(f, at).n);
+    uint16_t sum = ip_checksum(f);
+    patch16(f, at + AT_CHECKSUM, sum != 0 ? sum : 0xffff); // 0 would mean "none"
+    ip_send(p, f);
 }

@@ -122,7 +122,7 @@ struct vnet_network {
     uint16_t wan_mtu;       // of the uplink, likewise; 0: that of the LAN
     uint32_t lease_seconds; // of DHCP, at least 1
     const char *domain;     // the clients' domain name; NULL: none; at most 253; copied
-    uint16_t ra_seconds;    // between unsolicited router advertisements; 0: 198 to 600 at random
+    uint16_t ra_seconds;    // between router advertisements, 4 to 1800; 0: 198 to 600 at random
     bool ra_managed;        // M flag (RFC 4861, 4.2)
     bool ra_other;          // O flag
     bool transparent;       // the switch carries every ethertype

@@ -62,7 +62,7 @@ static const struct section name_section = {
 };
 
 static const struct key ra_keys[] = {
-    {"interval", &type_duration, AT(struct labfile_network, is.ra_seconds), .min = SECOND,
+    {"interval", &type_duration, AT(struct labfile_network, is.ra_seconds), .min = 4 * SECOND,
      .max = 1800 * SECOND, .unit = SECOND, .optional = true},
     {"managed", &type_bool, AT(struct labfile_network, is.ra_managed), .usual = "false"},
     {"other", &type_bool, AT(struct labfile_network, is.ra_other), .usual = "false"},
