@@ -123,6 +123,8 @@ static void bad_networks_are_refused(void **state)
         LAN(.router6 = {{0x20, 1}}, .prefix6 = 48),
         LAN(.router6 = {{0xfe, 0x80}}, .prefix6 = 64),
         LAN(.router6 = {{0x20, 1}}, .prefix6 = 64, .mtu = 1279),
+        LAN(.router6 = {{0x20, 1}}, .prefix6 = 64, .ra_seconds = 3),
+        LAN(.router6 = {{0x20, 1}}, .prefix6 = 64, .ra_seconds = 1801),
     };
     static const struct vnet_network taken[] = {
         LAN(.name = "home"),
