@@ -1,6 +1,7 @@
 // `tailmac net up` and `tailmac net down`: vnet in the background, and its end.
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -8,11 +9,13 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/lock.h"
+#include "base/mem.h"
 #include "base/os.h"
 #include "base/spawn.h"
 #include "cli/net.h"
 
-enum { DOWN_MS = 10000 };
+enum { DOWN_MS = 10000, DOWN_STEP_MS = 5 };
 
 struct up_args {
     const char *capture, *listen_stream;
@@ -135,7 +138,20 @@ static void print_down(const json_t *doc)
         printf("vnet at %s: was not running\n", listen);
 }
 
-// The end of the connection is the end of vnet.
+// It closes its connections when its files are written, and holds its lock until its sockets are
+// free for another.
+static int wait_for_lock(const struct client_conn *c, int64_t deadline, struct err *e)
+{
+    const char *listen = json_string_value(json_object_get(client_hello(c), "listen"));
+    AUTO_FREE char *lock = xasprintf("%s.lock", listen ? listen : "");
+    while (lock_held(AT_FDCWD, lock) == LOCK_EXCLUSIVE) {
+        if (clock_ms() > deadline)
+            return err_set(e, ERR_TIMEOUT, "timed out");
+        poll(NULL, 0, DOWN_STEP_MS);
+    }
+    return 0;
+}
+
 static int wait_for_end(struct client_conn *c, struct err *e)
 {
     bool gone = false;
@@ -151,7 +167,7 @@ static int wait_for_end(struct client_conn *c, struct err *e)
             return -1;
         json_decref(event);
     }
-    return 0;
+    return wait_for_lock(c, deadline, e);
 }
 
 static int end(struct client_conn *c, json_t *doc, struct err *e)
@@ -161,7 +177,8 @@ static int end(struct client_conn *c, json_t *doc, struct err *e)
     client_close(c);
     if (result < 0 && e->code == ERR_TIMEOUT)
         return err_set(e, ERR_TIMEOUT, "vnet did not end in time; it may still do so");
-    json_object_set_new(doc, "seconds", json_real((double)(clock_ms() - start_ms) / 1000));
+    if (result == 0)
+        json_object_set_new(doc, "seconds", json_real((double)(clock_ms() - start_ms) / 1000));
     return result;
 }
 
