@@ -7,7 +7,7 @@
 #include "base/interrupt.h"
 #include "cli/net.h"
 
-enum { CALL_MS = 10000 };
+enum { CALL_MS = 10000, LOOK_MS = 200 };
 
 // "14:03:07 lease network=home address=192.168.0.17", in this computer's time.
 static void print_line(const json_t *event)
@@ -34,17 +34,21 @@ static void print_json(const json_t *event)
     puts(text);
 }
 
-// Until ^C, the end of vnet, or of who reads what we print.
+// Until ^C, the end of vnet, or of who reads what we print. Waits in turns: a signal that comes
+// just before the wait does not end it.
 static int follow(struct client_conn *c, void (*print)(const json_t *event), struct err *e)
 {
     bool gone = false;
-    json_t *event;
-    while (!ferror(stdout) && (event = client_event(c, -1, &gone, e))) {
-        print(event);
+    while (!gone && interrupt_check(e) == 0 && !ferror(stdout)) {
+        json_t *event = client_event(c, LOOK_MS, &gone, e);
+        if (!event && !gone && e->code != ERR_TIMEOUT && e->code != ERR_INTERRUPTED)
+            return -1;
+        if (event)
+            print(event);
         fflush(stdout);
         json_decref(event);
     }
-    return ferror(stdout) || gone || e->code == ERR_INTERRUPTED ? 0 : -1;
+    return 0;
 }
 
 static int run_events(struct cli *cli, void *args, struct err *e)

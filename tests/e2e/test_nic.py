@@ -158,6 +158,83 @@ def test_the_servers_path_may_be_a_new_one_after_a_save(tm, vm, server):
     assert vm.boot_id() == marks.boot_id
 
 
+# In a vnet
+
+
+ROUTER = "192.168.0.1"
+
+
+def reaches(vm, address=ROUTER):
+    vm.sh(f"until ping -q -c 1 -W 1 {address} >/dev/null; do :; done")
+
+
+def test_in_a_vnet_it_has_a_plug_of_its_own(tm):
+    net, vm = tm.network().up(), tm.vm("a").create()
+    vm.start()
+    vm.wait("ip")
+    nic = vm.until_nic(connected=True, kind="vnet")
+    link, = net.json("links")["links"]
+    assert (link["plug"], link["kind"], link["name"], link["macs"]) == (nic["plug"], "private", vm.id, [MAC])
+    assert vm.addresses()[MAC] == ["192.168.0.107"]
+    reaches(vm)
+
+
+@pytest.mark.parametrize("end", ["kill", "down"])
+def test_a_vnet_that_ends_and_comes_back(tm, end, count):
+    net, vm = tm.network().up(), tm.vm("a").create()
+    vm.start()
+    vm.wait("ip")
+    boot_id = vm.boot_id()
+    for n in range(count(2, 50)):
+        getattr(net, end)()
+        vm.until_nic(connected=False)
+        eventually(lambda: vm.guest_nics() == {MAC: False}, what="no carrier in the guest")
+        net.up()
+        vm.until_nic(connected=True, kind="vnet", timeout=5)
+        assert vm.nic()["reconnects"] == n + 1
+        reaches(vm)
+    assert vm.boot_id() == boot_id
+
+
+def test_a_vnet_after_a_save(tm):
+    net, vm = tm.network().up(), tm.vm("a").create()
+    vm.start()
+    vm.wait("ip")
+    vm.stop()
+    assert net.json("links")["links"] == []
+    vm.start()
+    reaches(vm)
+    assert [link["kind"] for link in net.json("links")["links"]] == ["private"]
+
+
+def test_from_a_plain_server_into_a_vnet_and_back(tm, vm, server):
+    vm.wait("ip")
+    net = tm.network("lab").up()
+    nic = tm.json("attach", "--id", vm.id, "--network", net.path)
+    assert (nic["connected"], nic["kind"]) == (True, "vnet")
+    reaches(vm)
+    nic = tm.json("attach", "--id", vm.id)
+    assert (nic["connected"], nic["kind"]) == (True, "plain")
+    eventually(lambda: not net.json("links")["links"], what="no plug left")
+    vm.sh("ifconfig eth0 192.168.77.107")
+    flows(server)
+
+
+def test_a_vnet_that_refuses_says_why(tm):
+    def lab(mac):
+        return f'unknown-macs: refuse\nnetworks: {{ n: {{ lan: 192.168.0.1/24 }} }}\nnodes: {{ a: {{ mac: "{mac}" }} }}'
+    net, vm = tm.network().up(lab=lab("52:cc:cc:cc:cc:01")), tm.vm("a").create()
+    vm.start()
+    nic = vm.until_nic(connected=False)
+    assert "no node with this MAC" in nic["note"]
+    assert vm.guest_nics() == {MAC: False}
+    net.down()
+    net.up(lab=lab(MAC))
+    vm.until_nic(connected=True, kind="vnet")
+    assert "note" not in vm.nic()
+    reaches(vm)
+
+
 # Servers that misbehave
 
 

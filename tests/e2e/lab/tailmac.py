@@ -1,12 +1,14 @@
 """The command line under test, and one VM of a test as an object."""
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 
 from .console import Console
 from .proc import Proc
-from .wait import BOOT, SOON, eventually
+from .wait import BOOT, SOON, eventually, gone
 
 COMMAND = 2 * BOOT  # for a command as a whole; its own deadlines are shorter
 
@@ -71,6 +73,47 @@ class Tailmac:
 
     def vm(self, name):
         return Vm(self, self.world.id(name))
+
+    def network(self, name="net"):
+        """A vnet at the world's sock(name), by the commands of `net`; not up yet."""
+        return self.world.keep(Network(self, self.world.sock(name)))
+
+
+class Network:
+    def __init__(self, tm, path):
+        self.tm, self.path = tm, path
+
+    def words(self, *args):
+        return ("net", "--listen", self.path, *args)
+
+    def run(self, *args):
+        return self.tm.run(*self.words(*args))
+
+    def json(self, *args):
+        return self.tm.json(*self.words(*args))
+
+    def fail(self, code, *args):
+        return self.tm.fail(code, *self.words(*args))
+
+    def up(self, *args, lab=None):
+        """`lab`: a lab file's text."""
+        if lab is not None:
+            (self.tm.world.dir / "lab.yaml").write_text(lab)
+            args = ("lab.yaml", *args)
+        self.run("up", *args)
+        return self
+
+    def down(self):
+        return self.run("down")
+
+    def kill(self):
+        """As a crash does it: nothing is cleaned up."""
+        pid = self.json("status")["pid"]
+        os.kill(pid, signal.SIGKILL)
+        assert gone(pid, SOON)
+
+    def close(self):
+        self.down()
 
 
 class Vm:
