@@ -1,8 +1,6 @@
-// The router's DNS server, by UDP.
+// The router's DNS server.
 #pragma once
 
 #include "vnet/lab.h"
-
-enum { DNS_PORT = 53 };
 
 void dns_input(struct packet *p, struct bytes message);

@@ -8,6 +8,7 @@ import pytest
 
 from lab.confined import Confined
 from lab.tailmac import Tailmac
+from lab.vnet import Node, Vnet
 from lab.world import World
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -62,6 +63,18 @@ def tm(request, binaries, world):
     show_logs(request, world)
     complaints = world.end()
     assert not complaints, "left behind:\n" + "\n".join(complaints)
+
+
+@pytest.fixture
+def make_vnet(tm, binaries, world):
+    """make_vnet(name="net", lab=text, args=…) → a Vnet, which ends with the test."""
+    return lambda *args, **options: world.keep(Vnet(world, binaries / "vnet", *args, **options))
+
+
+@pytest.fixture
+def make_node(binaries, world):
+    """make_node(vnet, mac, name=None) → a namespace plugged into it."""
+    return lambda vnet, *args, **options: world.keep(Node(vnet, binaries / "vnet", *args, **options))
 
 
 @pytest.fixture

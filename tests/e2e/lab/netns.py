@@ -30,9 +30,9 @@ class Namespace:
     def spawn(self, *argv):
         return Proc(self.argv(*argv), env=self.world.env, cwd="/")
 
-    def run(self, *argv, check=True):
+    def run(self, *argv, check=True, timeout=SOON):
         done = subprocess.run(self.argv(*argv), check=False, text=True, capture_output=True,
-                              timeout=SOON, stdin=subprocess.DEVNULL, env=self.world.env, cwd="/")
+                              timeout=timeout, stdin=subprocess.DEVNULL, env=self.world.env, cwd="/")
         assert done.returncode == 0 or not check, f"{argv}: {done.stdout}{done.stderr}"
         return done
 
