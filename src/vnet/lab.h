@@ -73,9 +73,10 @@ struct packet {
     struct mac to_mac, from_mac;
     uint32_t to, from; // IPv4
     struct ip6 to6, from6;
-    struct bytes ip; // the whole packet, for an error about it
-    bool fragment;   // it has a fragment header (IPv6)
-    int dropped;     // the first reason, or -1
+    uint16_t from_port; // of UDP, at a service
+    struct bytes ip;    // the whole packet, for an error about it
+    bool fragment;      // it has a fragment header (IPv6)
+    int dropped;        // the first reason, or -1
 };
 
 static inline void drop(struct packet *p, enum vnet_drop why)

@@ -2,6 +2,7 @@
 #include "vnet/udp.h"
 
 #include "vnet/dhcp.h"
+#include "vnet/dns.h"
 #include "vnet/ip.h"
 #include "vnet/ipv4.h"
 
@@ -9,11 +10,12 @@ enum { AT_LENGTH = 4, AT_CHECKSUM = 6 };
 
 static const struct {
     uint16_t port;
-    bool lan_only;  // who asks through the uplink finds it closed
+    bool lan_only;  // who asks through the uplink finds it closed, as all are behind a NAT
     bool ipv4_only; // so does who asks by IPv6
     void (*input)(struct packet *p, struct bytes payload);
 } services[] = {
     {DHCP_SERVER_PORT, true, true, dhcp_input},
+    {DNS_PORT, false, false, dns_input},
 };
 
 // A checksum of 0 is none (RFC 768), which IPv6 does not allow (RFC 8200, 8.1).
@@ -26,8 +28,10 @@ static bool is_sound(const struct packet *p, struct bytes datagram)
 
 static bool is_open(const struct packet *p, size_t service, uint16_t port)
 {
-    return services[service].port == port && !p->host && (p->plug || !services[service].lan_only) &&
-           (!ip_is6(p) || !services[service].ipv4_only);
+    bool is_outside = !p->plug;
+    bool lan_only = services[service].lan_only || p->network->is.nat != VNET_NAT_NONE;
+    return services[service].port == port && !p->host && !(is_outside && lan_only) &&
+           !(ip_is6(p) && services[service].ipv4_only);
 }
 
 void udp_input(struct packet *p, struct bytes datagram)
@@ -42,6 +46,7 @@ void udp_input(struct packet *p, struct bytes datagram)
     }
     for (size_t i = 0; i < sizeof services / sizeof *services; i++) {
         if (is_open(p, i, get16(header, 2))) {
+            p->from_port = get16(header, 0);
             services[i].input(p, payload);
             return;
         }

@@ -59,13 +59,17 @@ void pair_init(struct pair *p, const struct address *peer)
         return;
     p->dev = st.st_dev;
     p->ino = st.st_ino;
+    p->made = os_modified(&st);
 }
 
 bool pair_replaced(const struct pair *p)
 {
     struct stat st;
-    return !is_abstract(&p->peer) && stat_peer(p, &st) &&
-           (st.st_dev != p->dev || st.st_ino != p->ino);
+    if (is_abstract(&p->peer) || !stat_peer(p, &st))
+        return false;
+    struct timespec made = os_modified(&st);
+    return st.st_dev != p->dev || st.st_ino != p->ino || made.tv_sec != p->made.tv_sec ||
+           made.tv_nsec != p->made.tv_nsec;
 }
 
 int pair_send(struct port *p, struct frame *const *frames, unsigned n)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <sys/un.h>
+#include <time.h>
 
 #include "base/os.h"
 #include "vnet/daemon/port.h"
@@ -20,8 +21,9 @@ void address_text(const struct address *a, char *out, size_t n); // "/path" or "
 struct pair {
     struct port port;
     struct address peer;
-    dev_t dev; // of the peer's file: a client that starts again makes another
-    ino_t ino;
+    dev_t dev; // of the peer's file: a client that starts again makes another,
+    ino_t ino; // maybe of the same number
+    struct timespec made;
     bool mutual;
     bool ours_alone; // nothing from others is left in the socket
     // What came from others while they still could send; NULL: dropped.

@@ -1,6 +1,7 @@
 // Defaults that depend on other values, and names that become indices (struct section, complete).
 #pragma once
 
+#include "vnet/labfile/labfile.h"
 #include "vnet/labfile/schema.h"
 
 int complete_name(struct reader *r, const struct tree *from, void *element, unsigned ordinal);

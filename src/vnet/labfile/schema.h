@@ -66,5 +66,5 @@ void schema_names(const struct section *s, char *out, size_t size);
 // Frees what a struct that was filled through `s` owns.
 void schema_free(const struct section *s, void *element);
 
-// Pointers in structs, by their place.
+// The elements of a list or a table in the struct at `base`, and how many they are.
 void *schema_list(const struct key *key, const void *base, unsigned *count);

@@ -16,11 +16,11 @@ enum tree_kind { TREE_SCALAR, TREE_LIST, TREE_MAPPING };
 struct tree {
     enum tree_kind kind;
     struct labfile_position at;
-    char *text;                     // a scalar's; holds no NUL but its last
-    bool quoted;                    // a scalar in quotes, or a block of lines
-    char *key;                      // in a mapping
-    struct labfile_position key_at; //
-    struct tree **children;         // of a list, in its order; of a mapping, likewise
+    char *text;  // a scalar's; holds no NUL but its last
+    bool quoted; // a scalar in quotes, or a block of lines
+    char *key;   // of a mapping's value, and where it is
+    struct labfile_position key_at;
+    struct tree **children; // of a list, in its order; of a mapping, likewise
     unsigned count;
 };
 
