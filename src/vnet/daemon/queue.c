@@ -14,19 +14,30 @@ static unsigned class_of(const struct frame *f)
 
 void queue_share_init(struct queue_share *s, const struct vnet_limits *limits)
 {
-    *s =
-        (struct queue_share){.limit = {limits->small_frames, limits->frames, limits->jumbo_frames}};
+    const uint32_t buffers[QUEUE_CLASSES] = {limits->small_frames, limits->frames,
+                                             limits->jumbo_frames};
+    *s = (struct queue_share){0};
+    for (unsigned c = 0; c < QUEUE_CLASSES; c++) {
+        s->reserve[c] = buffers[c] / 4 / limits->plugs;
+        s->shared[c] = buffers[c] / 2;
+    }
+}
+
+static bool has_room(const struct queue *q, const struct queue_share *s, unsigned c)
+{
+    return q->held[c] < s->reserve[c] ||
+           q->held[c] - s->reserve[c] < (s->shared[c] - s->used[c]) / 4;
 }
 
 bool queue_put(struct queue *q, struct queue_share *s, struct frame *f)
 {
     unsigned c = class_of(f);
-    if (q->count == QUEUE_MAX || q->held[c] >= (s->limit[c] - s->held[c]) / 2)
+    if (q->count == QUEUE_MAX || !has_room(q, s, c))
         return false;
     vnet_hold(f);
     q->ring[(q->first + q->count++) % QUEUE_MAX] = f;
-    q->held[c]++;
-    s->held[c]++;
+    if (q->held[c]++ >= s->reserve[c])
+        s->used[c]++;
     return true;
 }
 
@@ -43,8 +54,8 @@ void queue_drop(struct queue *q, struct queue_share *s, struct vnet *v, unsigned
     for (; n > 0; n--) {
         struct frame *f = q->ring[q->first];
         unsigned c = class_of(f);
-        q->held[c]--;
-        s->held[c]--;
+        if (--q->held[c] >= s->reserve[c])
+            s->used[c]--;
         q->first = (q->first + 1) % QUEUE_MAX;
         q->count--;
         vnet_release(v, f);

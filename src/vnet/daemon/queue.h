@@ -1,7 +1,8 @@
 // Frames that wait until their client takes them.
 //
-// They keep buffers away from the lab, so all queues share what may be kept: one may hold half of
-// what the others leave. However many clients stall, something is left for the next one.
+// They keep buffers away from the lab. So a quarter of them is the lab's alone, a quarter is
+// reserved in equal parts, one for each client there may be, and half is shared: of that one may
+// take a quarter of what the others have left. However many stall, the next one is served.
 #pragma once
 
 #include <stdbool.h>
@@ -11,10 +12,11 @@
 
 enum { QUEUE_CLASSES = 3, QUEUE_MAX = 1024 };
 
-// By class of buffers: how many may be held in all, how many are.
+// By class of buffers.
 struct queue_share {
-    uint32_t limit[QUEUE_CLASSES];
-    uint32_t held[QUEUE_CLASSES];
+    uint32_t reserve[QUEUE_CLASSES]; // of each queue
+    uint32_t shared[QUEUE_CLASSES];
+    uint32_t used[QUEUE_CLASSES]; // of what is shared
 };
 void queue_share_init(struct queue_share *s, const struct vnet_limits *limits);
 
