@@ -409,7 +409,8 @@ def test_what_the_control_socket_tells(client, control, vnet):
     assert link["macs"] == [one.mac] and link["peer"] == one.path and link["queued"] == 0
     assert link["up"] == {"delay_ns": 0, "queue": 0, "down": False}
     plug, = control.call("counters")["plugs"]
-    assert (plug["frames_in"], plug["frames_out"], plug["drops"]) == (1, 1, {})
+    assert plug["frames_in"] == 1 and plug["bytes_in"] == 42 and plug["drops"] == {}
+    assert plug["frames_out"] >= 1  # the router may have advertised itself
 
 
 def test_nonsense_at_the_control_socket(control, client):
@@ -543,7 +544,7 @@ def test_capture(make_vnet, world):
     one = world.keep(Datagram(1, vnet.path, world.sock("c1"), True))
     introduce(one)
     capture = vnet.ask("status")["capture"]
-    assert (capture["path"], capture["packets"], capture["lost"]) == (path, 2, 0)
+    assert (capture["path"], capture["lost"]) == (path, 0) and capture["packets"] >= 2
     vnet.stop()
     with open(path, "rb") as file:
         assert file.read(4) == b"\x0a\x0d\x0d\x0a"
