@@ -185,13 +185,14 @@ def test_a_vnet_that_ends_and_comes_back(tm, end, count):
     vm.start()
     vm.wait("ip")
     boot_id = vm.boot_id()
-    for n in range(count(2, 50)):
+    for _ in range(count(2, 50)):
+        before = vm.nic()["reconnects"]  # some while it booted and read no frames, perhaps
         getattr(net, end)()
         vm.until_nic(connected=False)
         eventually(lambda: vm.guest_nics() == {MAC: False}, what="no carrier in the guest")
         net.up()
         vm.until_nic(connected=True, kind="vnet", timeout=5)
-        assert vm.nic()["reconnects"] == n + 1
+        assert vm.nic()["reconnects"] == before + 1
         reaches(vm)
     assert vm.boot_id() == boot_id
 
@@ -209,14 +210,13 @@ def test_a_vnet_after_a_save(tm):
 
 def test_from_a_plain_server_into_a_vnet_and_back(tm, vm, server):
     vm.wait("ip")
-    net = tm.network("lab").up()
+    net = tm.network("lab").up(lab="networks: { n: { lan: 192.168.77.1/24 } }")
     nic = tm.json("attach", "--id", vm.id, "--network", net.path)
     assert (nic["connected"], nic["kind"]) == (True, "vnet")
-    reaches(vm)
+    reaches(vm, "192.168.77.1")
     nic = tm.json("attach", "--id", vm.id)
     assert (nic["connected"], nic["kind"]) == (True, "plain")
     eventually(lambda: not net.json("links")["links"], what="no plug left")
-    vm.sh("ifconfig eth0 192.168.77.107")
     flows(server)
 
 
