@@ -22,6 +22,10 @@ clang-format clang-tidy cppcheck shellcheck git
 mandoc zsh fish
 # end-to-end tests
 python3 python3-pytest python3-pytest-xdist util-linux iproute2 procps strace tshark
+# what guests speak to vnet's routers with: DHCP clients (none starts by itself; kea-admin has
+# perfdhcp), DNS, neighbour discovery, paths
+busybox-static isc-dhcp-client dhcpcd-base kea-admin nmap bind9-dnsutils
+ndisc6 traceroute iputils-ping iputils-tracepath
 END
 }
 

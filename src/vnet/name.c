@@ -5,7 +5,7 @@
 
 #include "base/parse.h"
 
-enum { POINTER = 0xc0, JUMPS_MAX = 128 };
+enum { POINTER = 0xc0, JUMPS_MAX = 128, MESSAGE_HEADER = 12 };
 
 static uint8_t lower(uint8_t c)
 {
@@ -71,7 +71,7 @@ static bool read_label(struct bytes message, size_t *at, struct name *out)
 }
 
 // Every pointer leads before the part of the name that it ends, so there are no circles; and all
-// parts but the last are labels that count.
+// parts but the last are labels that count. In the header there are no names.
 bool name_read(struct bytes message, size_t *at, struct name *out)
 {
     size_t from = *at; // where the part begins that is being read
@@ -88,7 +88,7 @@ bool name_read(struct bytes message, size_t *at, struct name *out)
             }
         }
         size_t to = get16(message, next) & 0x3fffu;
-        if (next + 2 > message.n || to >= from)
+        if (next + 2 > message.n || to >= from || to < MESSAGE_HEADER)
             return false;
         if (jumps == 0)
             *at = next + 2;

@@ -393,6 +393,10 @@ static void malformed_names_are_refused(void **state)
         assert_int_equal(flags(w), 0x8181);
     }
     struct wire message = {0};
+    hex(&message,
+        "0000 0100 0001 0000 0000 0000 c000 0001 0001"); // to a header that reads as a name
+    assert_int_equal(flags(sent(lab, &message)), 0x8181);
+    message.n = 0;
     hex(&message, "1234 0100 0001 0000 0000 0000");
     for (int i = 0; i < 128; i++) // 256 bytes with the root
         hex(&message, "0161");
