@@ -278,6 +278,19 @@ def test_back_at_the_same_path_the_first_frame_counts(client, before, after):
     other.reaches(one)
 
 
+def test_a_connected_client_that_sends_to_the_path(client, control, vnet):
+    one, other = client(1, True), client(2, False)
+    introduce(one, other)
+    control.call("events")
+    for _ in range(3):
+        one.sock.sendto(one.frame(other, b"by the path"), vnet.path)
+        other.until(lambda frame: frame[14:] == b"by the path")
+        one.reaches(other)
+        other.reaches(one)
+    assert [link["plug"] for link in control.call("links")["links"]] == [0, 1]
+    assert not [event for event in control.events if event["event"] == "unplug"]
+
+
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("tidy", [True, False])
 def test_the_same_mac_from_another_socket(client, vnet, world, before, tidy):
@@ -481,6 +494,15 @@ def test_killed_and_started_again(vnet, client, world):
     introduce(one, other)  # who is not connected needs to do nothing
     one.reaches(other)
     other.reaches(one)
+
+
+def test_private_addresses_of_a_killed_one_are_removed(vnet, world):
+    control = vnet.control()
+    plugs = [private(control, world, n)[0] for n in (1, 2)]
+    vnet.kill()
+    assert all(os.path.exists(plug["address"]) for plug in plugs)
+    vnet.start()
+    assert not any(os.path.exists(plug["address"]) for plug in plugs)
 
 
 def leases(vnet):

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/mem.h"
 #include "vnet/daemon/daemon.h"
 #include "vnet/daemon/documents.h"
 #include "vnet/daemon/private.h"
@@ -68,8 +67,7 @@ static struct port *plug_private(struct daemon *d, const json_t *args, const str
     const char *path;
     if (text_arg(args, "path", true, &path, e) < 0)
         return NULL;
-    AUTO_FREE char *address =
-        xasprintf("%s.%llu", d->options->listen, (unsigned long long)++d->private_count);
+    AUTO_FREE char *address = private_path(d->options->listen, ++d->private_count);
     return private_open(d, address, path, place, e);
 }
 

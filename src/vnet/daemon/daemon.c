@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,11 +22,12 @@
 #include "vnet/daemon/control.h"
 #include "vnet/daemon/datagram.h"
 #include "vnet/daemon/lease-file.h"
+#include "vnet/daemon/private.h"
 #include "vnet/daemon/stream.h"
 
 // A client that is silent is looked at once a second; one whose MAC another claims, at once, but
 // not more often than this.
-enum { SWEEP_S = 1, LOOK_NS = 10000000, NOISE_MAX = 20 };
+enum { SWEEP_S = 1, LOOK_NS = 10000000, NOISE_MAX = 20, FILES_MAX = 4096 };
 
 // --- what the clients do ---
 
@@ -228,6 +230,7 @@ static int take_path(struct daemon *d, struct err *e)
         return err_set(e, ERR_FAILED, "cannot listen at %s: there is no such directory", path);
     if (d->lock < 0)
         return err_wrap(e, "cannot listen at %s", path);
+    private_sweep(path);
     return 0;
 }
 
@@ -238,10 +241,17 @@ static int check_free(const char *path, int type, struct err *e)
     return 0;
 }
 
+static const char *capture_path(const struct daemon *d)
+{
+    return d->options->capture ? d->options->capture : d->lab->capture_path;
+}
+
 static int open_lab(struct daemon *d, struct err *e)
 {
-    const struct vnet_owner owner = {
-        .output = on_output, .trace = on_trace, .may_take = on_may_take, .arg = d};
+    const struct vnet_owner owner = {.output = on_output,
+                                     .trace = capture_path(d) ? on_trace : NULL,
+                                     .may_take = on_may_take,
+                                     .arg = d};
     d->limits = vnet_default_limits;
     d->v = vnet_new(&d->limits, d->lab->seed, &owner);
     d->ports = xcalloc(d->limits.plugs, sizeof(struct port *));
@@ -284,7 +294,7 @@ static void on_capture_failed(void *arg, const struct err *why)
 
 static int open_capture(struct daemon *d, struct err *e)
 {
-    const char *path = d->options->capture ? d->options->capture : d->lab->capture_path;
+    const char *path = capture_path(d);
     const struct capture_hooks hooks = {.failed = on_capture_failed, .arg = d};
     char dir[4096];
     if (!path)
@@ -306,6 +316,16 @@ static void watch_signals(struct daemon *d)
     signal(SIGPIPE, SIG_IGN);
 }
 
+// Each client has a descriptor of its own.
+static void allow_many_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= FILES_MAX)
+        return;
+    limit.rlim_cur = limit.rlim_max < FILES_MAX ? limit.rlim_max : FILES_MAX;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static void open_loop(struct daemon *d)
 {
     struct event_config *config = event_config_new();
@@ -317,6 +337,7 @@ static void open_loop(struct daemon *d)
     d->sweep = event_new(d->base, -1, EV_PERSIST, on_sweep, d);
     event_add(d->sweep, &(struct timeval){.tv_sec = SWEEP_S});
     watch_signals(d);
+    allow_many_files();
     os_precise_timers();
     if (d->options->realtime && os_realtime() < 0)
         log_line("note: no real-time scheduling: %s", strerror(errno));

@@ -196,14 +196,23 @@ static struct pair *welcome(struct datagram *g, const struct os_datagram *m, int
     return p;
 }
 
-// A known client that speaks where it should not is another one at the same path: it has started
-// again, or connected itself anew.
+// Whether the client's socket still has the pair's, not this public one, for its own. Connecting
+// to it once more changes nothing then, and is refused where it has moved.
+static bool still_mutual(const struct pair *p)
+{
+    return connect(p->port.fd, (const struct sockaddr *)&p->peer.is, p->peer.size) == 0;
+}
+
+// Whether who speaks through `via` is another client than the known one at its path, which has
+// started again, or one that has connected itself anew.
 static bool has_changed(const struct pair *p, int via, const struct os_datagram *m)
 {
     struct mac mac;
     struct mac known;
-    if (p->mutual) // its own socket was the public one until this very turn
-        return p->port.fd != via;
+    if (p->port.fd == via) // its own socket was the public one until this very turn
+        return false;
+    if (p->mutual)
+        return pair_replaced(p) || !still_mutual(p);
     return place_mac(m->data, m->size, &mac) &&
            (vnet_macs(p->port.d->v, p->port.plug, &known, 1) == 0 ||
             memcmp(&mac, &known, sizeof mac) != 0) &&

@@ -1,6 +1,7 @@
 // A pair that begins with a path.
 #include "vnet/daemon/private.h"
 
+#include <dirent.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,29 @@ static const struct port_ops private_ops = {
     .read = pair_read,
     .free = free_private,
 };
+
+char *private_path(const char *listen, uint64_t n)
+{
+    return xasprintf("%s.%llu", listen, (unsigned long long)n);
+}
+
+static bool is_number(const char *text)
+{
+    return *text && strspn(text, "0123456789") == strlen(text);
+}
+
+void private_sweep(const char *listen)
+{
+    AUTO_FREE char *directory = xstrdup(listen);
+    const char *name = strrchr(listen, '/') + 1;
+    size_t n = strlen(name);
+    directory[name - listen] = 0;
+    AUTO_CLOSEDIR DIR *dir = opendir(directory);
+    for (const struct dirent *entry; dir && (entry = readdir(dir));)
+        if (strncmp(entry->d_name, name, n) == 0 && entry->d_name[n] == '.' &&
+            is_number(entry->d_name + n + 1))
+            unlinkat(dirfd(dir), entry->d_name, 0);
+}
 
 struct port *private_open(struct daemon *d, const char *address, const char *path,
                           const struct place *place, struct err *e)

@@ -8,6 +8,12 @@
 
 #include "vnet/daemon/port.h"
 
+// The address of the n-th there was; the caller frees.
+char *private_path(const char *listen, uint64_t n);
+
+// Removes the addresses that a killed daemon left. The caller holds the lock of the path.
+void private_sweep(const char *listen);
+
 // A socket at `address` for the client at `path`; its plug is there from now on. NULL with *e.
 struct port *private_open(struct daemon *d, const char *address, const char *path,
                           const struct place *place, struct err *e);
