@@ -36,6 +36,7 @@ struct neighbour {
     struct mac mac;
     enum state state;
     unsigned asked, waiting; // times, frames
+    bool unused;             // known because it spoke; nobody ever spoke to it
     uint64_t due;            // known: until when beyond doubt; else when it is asked again
 };
 
@@ -198,18 +199,31 @@ static void forget(struct vnet *v, struct neighbours *ns, struct neighbour *n)
     while (*link != n)
         link = &(*link)->next;
     *link = n->next;
+    n->unused = false;
     enter(v, ns, n, UNUSED);
 }
 
-// With room for it made by whoever is least known: a scan of empty addresses pushes out itself.
-static struct neighbour *add(struct vnet *v, struct neighbours *ns, const struct ip6 *address)
+// Who makes room for another; NULL: nobody. A scan of empty addresses pushes out itself, and so
+// does who makes itself known under thousands of them.
+static struct neighbour *least_known(const struct vnet *v, const struct neighbours *ns, bool spoke)
 {
-    static const enum state order[] = {INCOMPLETE, KNOWN, PROBING};
-    for (size_t i = 0; i < sizeof order / sizeof *order && TAILQ_EMPTY(&ns->queues[UNUSED]); i++) {
-        struct neighbour *oldest = TAILQ_FIRST(&ns->queues[order[i]]);
-        if (oldest && (oldest->state != KNOWN || oldest->due <= v->now))
-            forget(v, ns, oldest);
-    }
+    struct neighbour *known = TAILQ_FIRST(&ns->queues[KNOWN]);
+    if (spoke && known && known->unused)
+        return known;
+    if (!TAILQ_EMPTY(&ns->queues[INCOMPLETE]))
+        return TAILQ_FIRST(&ns->queues[INCOMPLETE]);
+    if (known && (known->unused || known->due <= v->now))
+        return known;
+    return TAILQ_FIRST(&ns->queues[PROBING]);
+}
+
+// Because it spoke, or because there is a frame for it.
+static struct neighbour *add(struct vnet *v, struct neighbours *ns, const struct ip6 *address,
+                             bool spoke)
+{
+    struct neighbour *out = TAILQ_EMPTY(&ns->queues[UNUSED]) ? least_known(v, ns, spoke) : NULL;
+    if (out)
+        forget(v, ns, out);
     struct neighbour *n = TAILQ_FIRST(&ns->queues[UNUSED]);
     if (!n)
         return NULL;
@@ -218,6 +232,24 @@ static struct neighbour *add(struct vnet *v, struct neighbours *ns, const struct
     n->next = *head;
     *head = n;
     return n;
+}
+
+// At the head of the queue, where room is made first.
+static void enter_unused(struct vnet *v, struct neighbours *ns, struct neighbour *n)
+{
+    enter(v, ns, n, KNOWN);
+    n->unused = true;
+    TAILQ_REMOVE(&ns->queues[KNOWN], n, same_state);
+    TAILQ_INSERT_HEAD(&ns->queues[KNOWN], n, same_state);
+}
+
+static void use(struct neighbours *ns, struct neighbour *n)
+{
+    if (!n->unused)
+        return;
+    n->unused = false;
+    TAILQ_REMOVE(&ns->queues[KNOWN], n, same_state);
+    TAILQ_INSERT_TAIL(&ns->queues[KNOWN], n, same_state);
 }
 
 // A newer frame is worth more than an older one (RFC 4861, 7.2.2).
@@ -242,10 +274,11 @@ void neighbour_send(struct packet *p, const struct ip6 *address, struct frame *f
 {
     struct neighbours *ns = p->network->neighbours;
     struct neighbour *n = find(ns, address);
-    if (!n && !(n = add(p->v, ns, address))) {
+    if (!n && !(n = add(p->v, ns, address, false))) {
         drop(p, VNET_DROP_NO_NEIGHBOUR);
         return;
     }
+    use(ns, n);
     if (n->state == UNUSED)
         ask(p->v, ns, n, INCOMPLETE);
     else if (n->state == KNOWN && n->due <= p->v->now)
@@ -268,10 +301,13 @@ void neighbour_learn(struct vnet *v, struct network *net, const struct ip6 *addr
 {
     struct neighbours *ns = net->neighbours;
     struct neighbour *n = find(ns, address);
-    if (!is_usable(net, mac) || (!n && (known || !(n = add(v, ns, address)))))
+    if (!is_usable(net, mac) || (!n && (known || !(n = add(v, ns, address, true)))))
         return;
     n->mac = mac;
-    enter(v, ns, n, KNOWN);
+    if (n->state == UNUSED || n->unused)
+        enter_unused(v, ns, n);
+    else
+        enter(v, ns, n, KNOWN);
     for (struct waiting *w; (w = first_of(ns, n));) {
         struct packet p = {.v = v, .network = net, .plug = w->plug, .dropped = -1};
         struct frame *f = take(ns, w);

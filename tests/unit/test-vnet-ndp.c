@@ -213,6 +213,30 @@ static void the_table_changes_as_it_should(void **state)
     assert_hex(to_b(lab), 0, MAC_X MAC_ROUTER);
 }
 
+// Whoever makes itself known under more addresses than the router remembers.
+static void a_liar_pushes_out_its_own(void **state)
+{
+    struct lab *lab = *state;
+    lab6_meet(lab, 1, MAC_B, B_HOME);
+    send_to_b(lab); // B is in use now
+    assert_int_equal(lab->count, 1);
+    for (unsigned i = 0; i < 3000; i++) {
+        char address[33];
+        snprintf(address, sizeof address, "200000520000000000000000beef%04x", i);
+        lab6_meet(lab, 0, MAC_A, address);
+    }
+    send_to_b(lab);
+    assert_int_equal(lab->count, 1);
+    assert_hex(&lab->out[0].frame, 0, MAC_B MAC_ROUTER);
+    struct wire w = icmp6(MAC_OFFICE, MAC_C, C_OFFICE, A_HOME, 64, ECHO);
+    lab_send(lab, 2, &w); // and others can be found
+    assert_int_equal(lab->count, 2);
+    w = icmp6(MAC_ROUTER, MAC_A, A_HOME, ROUTER_HOME, 255, "8800000060000000" A_HOME "0201" MAC_A);
+    lab_send(lab, 0, &w);
+    assert_int_equal(lab->count, 1);
+    assert_hex(&lab->out[0].frame, 0, MAC_A MAC_ROUTER);
+}
+
 static void bad_advertisements_are_dropped(void **state)
 {
     struct lab *lab = *state;
@@ -241,6 +265,7 @@ int main(void)
         LAB_TEST(router_asks_for_a_neighbour),
         LAB_TEST(nobody_there_is_told),
         LAB_TEST(the_table_changes_as_it_should),
+        LAB_TEST(a_liar_pushes_out_its_own),
         LAB_TEST(bad_advertisements_are_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
