@@ -1,5 +1,6 @@
-// Fuzzes a whole lab of two networks with frames. An input is a row of them: the plug (its low two
-// bits; the others are seconds that pass before), the length in two bytes, the frame.
+// Fuzzes a whole lab with frames: three networks and a host of the internet. An input is a row of
+// them: the plug (its low two bits; the others are seconds that pass before), the length in two
+// bytes, the frame.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct vnet_limits limits = {
-    .networks = 2,
+    .networks = 3,
     .plugs = 4,
     .macs_per_plug = 3,
     .leases = 4,
@@ -41,15 +42,20 @@ static struct vnet *make(void)
          .lease_seconds = 3600,
          .domain = "lab.test"},
         {.name = "tiny", .router = 0x0a020001, .prefix = 29, .mtu = 576, .lease_seconds = 1},
+        {.name = "six", .router6 = {{0x20, 0, 0, 0x53, [15] = 1}}, .prefix6 = 64, .mtu = 1280},
     };
+    static const unsigned network_of[] = {0, 0, 1, 2};
+    const struct ip6 host = {{0x20, 0x52, [15] = 1}};
     struct err e;
     struct vnet *v = vnet_new(&limits, 1, &(struct vnet_owner){.output = output});
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < 3; i++)
         if (vnet_add_network(v, &networks[i], &e) != (int)i)
             abort();
     for (unsigned i = 0; i < 4; i++)
-        if (vnet_add_plug(v, &(struct vnet_plug){"plug", i / 2}, &e) != (int)i)
+        if (vnet_add_plug(v, &(struct vnet_plug){"plug", network_of[i]}, &e) != (int)i)
             abort();
+    if (vnet_add_host(v, 0x05000001, &host, &e) < 0)
+        abort();
     return v;
 }
 

@@ -269,12 +269,17 @@ static void some_are_never_told(void **state)
     lab_refused(lab, 0, &w, VNET_DROP_BAD_IPV6);
 }
 
+static struct wire datagram(const char *to)
+{
+    struct wire payload = {0};
+    hex(&payload, "0fa0 0009 000b 0000 010203");
+    return ip6(MAC_ROUTER, MAC_A, A_HOME, to, 17, 64, &payload);
+}
+
 static void ports_are_closed(void **state)
 {
     struct lab *lab = *state;
-    struct wire datagram = {0};
-    hex(&datagram, "0fa0 0009 000b 0000 010203");
-    struct wire w = ip6(MAC_ROUTER, MAC_A, A_HOME, ROUTER_HOME, 17, 64, &datagram);
+    struct wire w = datagram(ROUTER_HOME);
     lab_refused(lab, 0, &w, VNET_DROP_BAD_UDP); // no checksum
     set16(&w, ICMP6 + 6, ~sum6(&w) & 0xffff);
     told(lab, &w, VNET_DROP_NO_PORT, "0104");
@@ -286,6 +291,33 @@ static void ports_are_closed(void **state)
         set16(&w, ICMP6 + 4, length);
         lab_refused(lab, 0, &w, VNET_DROP_BAD_UDP);
     }
+}
+
+static struct wire segment(const char *to, const char *flags)
+{
+    struct wire tcp = {0};
+    hex(&tcp, "0fa0 0050 00000007 00000009 50");
+    hex(&tcp, flags);
+    hex(&tcp, "1000 0000 0000 6869");
+    struct wire w = ip6(MAC_ROUTER, MAC_A, A_HOME, to, 6, 64, &tcp);
+    set16(&w, ICMP6 + 16, ~sum6(&w) & 0xffff);
+    return w;
+}
+
+static void connections_are_reset(void **state)
+{
+    struct lab *lab = *state;
+    struct wire w = segment(ROUTER_HOME, "02");
+    lab_send(lab, 0, &w);
+    assert_hex(lab_answer(lab), IP6 + 8, ROUTER_HOME A_HOME "0050 0fa0 00000000 0000000a 50 14");
+    assert_int_equal(lab_answer(lab)->n, ICMP6 + 20);
+    w = segment(ROUTER_HOME, "10");
+    lab_send(lab, 0, &w);
+    assert_hex(lab_answer(lab), ICMP6, "0050 0fa0 00000009 00000000 50 04");
+    w = segment(ROUTER_HOME, "04");
+    lab_refused(lab, 0, &w, VNET_DROP_NO_PORT);
+    w.at[ICMP6 + 16] ^= 1;
+    lab_refused(lab, 0, &w, VNET_DROP_BAD_TCP);
 }
 
 static void routers_forward_to_each_other(void **state)
@@ -316,6 +348,13 @@ static void the_internet_has_hosts(void **state)
     assert_hex(lab_answer(lab), IP6 + 8, INTERNET_HOST A_HOME "8100");
     assert_hex(lab_answer(lab), ICMP6_BODY, "abcd0001 686921");
     assert_int_equal(lab_answer(lab)->at[IP6 + 7], 63);
+    w = datagram(INTERNET_HOST);
+    set16(&w, ICMP6 + 6, ~sum6(&w) & 0xffff);
+    lab_send(lab, 0, &w);
+    assert_hex(error_at(lab, 0, "0104"), IP6 + 8, INTERNET_HOST A_HOME);
+    w = segment(INTERNET_HOST, "02");
+    lab_send(lab, 0, &w);
+    assert_hex(lab_answer(lab), IP6 + 8, INTERNET_HOST A_HOME "0050 0fa0");
 }
 
 static void what_cannot_be_brought_on_is_told(void **state)
@@ -384,6 +423,7 @@ int main(void)
         LAB_TEST(errors_are_limited),
         LAB_TEST(some_are_never_told),
         LAB_TEST(ports_are_closed),
+        LAB_TEST(connections_are_reset),
         LAB_TEST(routers_forward_to_each_other),
         LAB_TEST(the_internet_has_hosts),
         LAB_TEST(what_cannot_be_brought_on_is_told),
