@@ -37,7 +37,10 @@ enum option {
     OPTION_TYPE = 53,
     OPTION_SERVER = 54,
     OPTION_WANTED = 55,
+    OPTION_MESSAGE = 56,
     OPTION_SIZE_LIMIT = 57,
+    OPTION_RENEW = 58,
+    OPTION_REBIND = 59,
     OPTION_IDENTIFIER = 61,
     OPTION_RELAY_INFO = 82,
     OPTION_END = 255,
@@ -230,19 +233,32 @@ static void put_header(struct frame *f, const struct dhcp_query *q, enum dhcp_ty
     put_zeros(f, HEADER - AT_SERVER_NAME);
 }
 
+// When the client asks to go on: T1 and T2 of RFC 2131, 4.4.5.
+static void put_lease(const struct answer *a, uint32_t seconds)
+{
+    put_option32(a, OPTION_LEASE, seconds);
+    if (seconds < 8)
+        return; // too short to be divided
+    put_option32(a, OPTION_RENEW, seconds / 2);
+    put_option32(a, OPTION_REBIND, seconds - seconds / 8);
+}
+
+// RFC 2131, table 3.
 void dhcp_write(struct frame *f, const struct dhcp_query *q, const struct network *net,
-                enum dhcp_type type, uint32_t address, uint32_t lease)
+                const struct dhcp_reply *r)
 {
     size_t start = f->n;
     const struct answer a = {f, start + dhcp_room(q, net) - 1, net};
-    put_header(f, q, type, address);
+    put_header(f, q, r->type, r->address);
     put32(f, COOKIE);
-    put_option(&a, OPTION_TYPE, &(uint8_t){(uint8_t)type}, 1);
+    put_option(&a, OPTION_TYPE, &(uint8_t){(uint8_t)r->type}, 1);
     put_option32(&a, OPTION_SERVER, net->is.router);
     put_option(&a, OPTION_IDENTIFIER, q->identifier.at, q->identifier.n); // RFC 6842
-    if (lease > 0)
-        put_option32(&a, OPTION_LEASE, lease);
-    if (type != DHCP_NAK)
+    if (r->lease > 0)
+        put_lease(&a, r->lease);
+    if (r->message)
+        put_option(&a, OPTION_MESSAGE, r->message, strlen(r->message));
+    if (r->type != DHCP_NAK)
         put_parameters(&a, q->wanted);
     put_option(&a, OPTION_RELAY_INFO, q->relay_info.at, q->relay_info.n); // RFC 3046, 2.2: last
     put8(f, OPTION_END);

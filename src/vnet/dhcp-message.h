@@ -36,7 +36,12 @@ bool dhcp_read(struct bytes message, struct dhcp_query *q);
 
 // The largest message that dhcp_write() makes for this query.
 size_t dhcp_room(const struct dhcp_query *q, const struct network *net);
-// An answer to a query. `address` is the client's (0 in a NAK and for INFORM), `lease` its seconds
-// (0: says nothing of a lease).
+struct dhcp_reply {
+    enum dhcp_type type;
+    uint32_t address;    // the client's; 0 in a NAK and for INFORM
+    uint32_t lease;      // seconds; 0: says nothing of a lease
+    const char *message; // of a NAK: why
+};
+// An answer to a query.
 void dhcp_write(struct frame *f, const struct dhcp_query *q, const struct network *net,
-                enum dhcp_type type, uint32_t address, uint32_t lease);
+                const struct dhcp_reply *r);

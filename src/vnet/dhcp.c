@@ -20,15 +20,14 @@ enum {
 };
 
 // RFC 2131, 4.1. A relay has the MAC that its message came from.
-static void send_answer(struct packet *p, const struct dhcp_query *q, enum dhcp_type type,
-                        uint32_t address, uint32_t lease)
+static void send_answer(struct packet *p, const struct dhcp_query *q, const struct dhcp_reply *r)
 {
-    uint32_t to = q->client_address ? q->client_address : address;
+    uint32_t to = q->client_address ? q->client_address : r->address;
     struct mac to_mac = q->client.mac;
     if (q->relay) {
         to = q->relay;
         to_mac = p->from_mac;
-    } else if (type == DHCP_NAK || (q->broadcast && !q->client_address)) {
+    } else if (r->type == DHCP_NAK || (q->broadcast && !q->client_address)) {
         to = IPV4_BROADCAST;
         to_mac = mac_broadcast;
     }
@@ -37,13 +36,13 @@ static void send_answer(struct packet *p, const struct dhcp_query *q, enum dhcp_
                      q->relay ? DHCP_SERVER_PORT : DHCP_CLIENT_PORT, dhcp_room(q, p->network));
     if (!f)
         return;
-    dhcp_write(f, q, p->network, type, address, lease);
+    dhcp_write(f, q, p->network, r);
     udp_send(p, f);
 }
 
-static void refuse(struct packet *p, const struct dhcp_query *q)
+static void refuse(struct packet *p, const struct dhcp_query *q, const char *why)
 {
-    send_answer(p, q, DHCP_NAK, 0, 0);
+    send_answer(p, q, &(struct dhcp_reply){.type = DHCP_NAK, .message = why});
 }
 
 static uint64_t after(struct packet *p, uint64_t seconds)
@@ -56,7 +55,8 @@ static void on_discover(struct packet *p, const struct dhcp_query *q)
     struct leases *l = &p->network->leases;
     uint32_t address = leases_choose(l, p->v->now, &q->client, q->requested);
     if (address && leases_offer(l, p->v->now, &q->client, address, after(p, OFFER_SECONDS)))
-        send_answer(p, q, DHCP_OFFER, address, p->network->is.lease_seconds);
+        send_answer(p, q,
+                    &(struct dhcp_reply){DHCP_OFFER, address, p->network->is.lease_seconds, NULL});
     else
         drop(p, VNET_DROP_NO_ADDRESS);
 }
@@ -65,9 +65,9 @@ static void grant(struct packet *p, const struct dhcp_query *q, uint32_t address
 {
     uint32_t seconds = p->network->is.lease_seconds;
     if (leases_grant(&p->network->leases, p->v->now, &q->client, address, after(p, seconds)))
-        send_answer(p, q, DHCP_ACK, address, seconds);
+        send_answer(p, q, &(struct dhcp_reply){DHCP_ACK, address, seconds, NULL});
     else
-        refuse(p, q);
+        refuse(p, q, "the address is another's");
 }
 
 // The client answers an offer. One that was held for it, or that this server has forgotten and is
@@ -81,7 +81,7 @@ static void on_selecting(struct packet *p, const struct dhcp_query *q)
     else if (q->requested == 0)
         drop(p, VNET_DROP_BAD_DHCP);
     else if (known && known != q->requested)
-        refuse(p, q);
+        refuse(p, q, "the client was offered another address");
     else
         grant(p, q, q->requested);
 }
@@ -98,8 +98,10 @@ static void on_request(struct packet *p, const struct dhcp_query *q)
         drop(p, VNET_DROP_BAD_DHCP);
     else if (known == address)
         grant(p, q, address);
-    else if (known || !ipv4_is_host(p->network, address))
-        refuse(p, q); // it has another address, or comes from another network
+    else if (known)
+        refuse(p, q, "the client has another address");
+    else if (!ipv4_is_host(p->network, address))
+        refuse(p, q, "the address is another network's");
     // Else another server may know the client: silence.
 }
 
@@ -118,7 +120,7 @@ static void on_release(struct packet *p, const struct dhcp_query *q)
 static void on_inform(struct packet *p, const struct dhcp_query *q)
 {
     if (q->client_address)
-        send_answer(p, q, DHCP_ACK, 0, 0);
+        send_answer(p, q, &(struct dhcp_reply){.type = DHCP_ACK});
     else
         drop(p, VNET_DROP_BAD_DHCP);
 }

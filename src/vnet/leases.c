@@ -1,5 +1,6 @@
 // The lease table: an array, and chains through it by which a client, an address and a name are
-// found. What is searched record by record (room for a new client) is searched once for a client.
+// found. Room for a new client is searched record by record: that takes some microseconds for a
+// thousand.
 #include "vnet/leases.h"
 
 #include <stdlib.h>
@@ -248,6 +249,11 @@ static struct rest find_rest(const struct leases *l, uint64_t now, uint32_t plug
     return r;
 }
 
+static bool is_fair(const struct rest *r)
+{
+    return r->mine <= SHARE_OF_THE_REST * (uint64_t)r->left;
+}
+
 static uint32_t first_free(const struct leases *l, uint64_t now, const struct client *client)
 {
     uint32_t hosts = l->host_bits - 1;
@@ -267,7 +273,7 @@ uint32_t leases_choose(struct leases *l, uint64_t now, const struct client *clie
     if (known || !l->router)
         return known;
     struct rest r = find_rest(l, now, client->plug);
-    bool fair = r.mine <= SHARE_OF_THE_REST * (uint64_t)r.left;
+    bool fair = is_fair(&r);
     if (fair && r.left > 0)
         return may_have(l, now, client, wanted) ? wanted : first_free(l, now, client);
     struct lease *offer = fair ? r.offer : r.own_offer;
@@ -277,49 +283,63 @@ uint32_t leases_choose(struct leases *l, uint64_t now, const struct client *clie
     return offer->is.address;
 }
 
-// `how` says how long, and whether it is an offer.
-static bool bind(struct leases *l, uint64_t now, const struct client *client, uint32_t address,
-                 const struct lease *how)
+// What the record becomes.
+static struct lease bound(const struct client *client, uint32_t address, const struct lease *before,
+                          const struct lease *how)
 {
-    if (!may_have(l, now, client, address))
-        return false;
-    struct lease *at = find_address(l, address);
-    struct lease *own = find_client(l, now, client);
-    struct lease *one = own ? own : at;
-    if (!one)
-        one = find_rest(l, now, client->plug).room;
-    if (!one)
-        return address == fixed_address(l, client->mac); // which needs no record
-    bool has_it = own && own->is.address == address && own->is.until > now && own->is.id_length;
     struct lease to = *how;
-    to.node = one->node;
-    to.offered = how->offered && !(has_it && !own->offered);
+    to.node = before->node;
     to.plug = client->plug;
     to.is.address = address;
     to.is.mac = client->mac;
     to.is.id_length = (uint8_t)client->id.n;
     memcpy(to.is.id, client->id.at, client->id.n);
-    if (has_it && own->is.until > to.is.until)
-        to.is.until = own->is.until;
-    memcpy(to.is.host, one->node ? one->is.host : client->host, sizeof to.is.host);
+    memcpy(to.is.host, before->node ? before->is.host : client->host, sizeof to.is.host);
+    return to;
+}
+
+// `how` says how long, and whether it is an offer.
+static bool bind(struct leases *l, uint64_t now, const struct client *client, uint32_t address,
+                 struct lease how)
+{
+    if (!may_have(l, now, client, address))
+        return false;
+    struct lease *at = find_address(l, address);
+    struct lease *own = find_client(l, now, client);
+    bool has_it = own && own->is.address == address && own->is.until > now && own->is.id_length > 0;
+    bool is_fixed = address == fixed_address(l, client->mac);
+    struct lease *one = own ? own : at;
+    if (!has_it && !is_fixed && !(own && own->node)) {
+        struct rest r = find_rest(l, now, client->plug);
+        one = one ? one : r.room;
+        if (!one || !is_fair(&r))
+            return false;
+    }
+    one = one ? one : find_rest(l, now, client->plug).room;
+    if (!one)
+        return true; // a node needs no record
+    if (has_it) {
+        how.is.until = own->is.until > how.is.until ? own->is.until : how.is.until;
+        how.offered = how.offered && own->offered;
+    }
     if (at && at != one)
         set(l, at, (struct lease){0}); // it has ended
     if (one->node && !one->is.address && l->pool > 0)
         l->pool--; // from now on
-    set(l, one, to);
+    set(l, one, bound(client, address, one, &how));
     return true;
 }
 
 bool leases_offer(struct leases *l, uint64_t now, const struct client *client, uint32_t address,
                   uint64_t until)
 {
-    return bind(l, now, client, address, &(struct lease){.is.until = until, .offered = true});
+    return bind(l, now, client, address, (struct lease){.is.until = until, .offered = true});
 }
 
 bool leases_grant(struct leases *l, uint64_t now, const struct client *client, uint32_t address,
                   uint64_t until)
 {
-    return bind(l, now, client, address, &(struct lease){.is.until = until});
+    return bind(l, now, client, address, (struct lease){.is.until = until});
 }
 
 void leases_release(struct leases *l, uint64_t now, const struct client *client, uint32_t address)

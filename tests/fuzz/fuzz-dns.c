@@ -118,7 +118,8 @@ static void ask(struct vnet *v, const uint8_t *headers, size_t n, size_t length_
         set16(frame + 18, 8 + seen->n);
         uint32_t sum = checksum_add(17 + (uint32_t)(8 + seen->n),
                                     (struct bytes){frame + AT_IP + 8, all - AT_IP - 8});
-        set16(frame + n - 2, checksum_finish(sum));
+        uint16_t checksum = checksum_finish(sum);
+        set16(frame + n - 2, checksum ? checksum : 0xffff);
     }
     vnet_input(v, 0, 0, frame, all);
     vnet_advance(v, 0);

@@ -122,12 +122,14 @@ static void parameters_come_in_order(void **state)
     send(lab, DISCOVER, (struct ask){0}); // all
     const struct wire *w = lab_answer(lab);
     assert_hex(w, AT_OPTIONS,
-               "350102 3604c0a80001 330400000e10 0104ffffff00 0304c0a80001 0604c0a80001"
-               "0f086c61622e74657374 1a0205dc ff00");
+               "350102 3604c0a80001 330400000e10 3a0400000708 3b0400000c4e 0104ffffff00 "
+               "0304c0a80001 0604c0a80001"
+               "0f086c61622e74657374 1a0205dc ff");
     send(lab, DISCOVER, (struct ask){.more = "3707 1a 03 03 f9 06 01 1a"});
     w = lab_answer(lab);
     assert_hex(w, AT_OPTIONS,
-               "350102 3604c0a80001 330400000e10 0104ffffff00 1a0205dc 0304c0a80001 0604c0a80001"
+               "350102 3604c0a80001 330400000e10 3a0400000708 3b0400000c4e 0104ffffff00 1a0205dc "
+               "0304c0a80001 0604c0a80001"
                "ff00");
 }
 
@@ -136,7 +138,8 @@ static void identifier_and_relay_information_come_back(void **state)
     struct lab *lab = *state;
     send(lab, DISCOVER, (struct ask){.more = "3701 01 3d04 00aabbcc 5203 010155"});
     assert_hex(lab_answer(lab), AT_OPTIONS,
-               "350102 3604c0a80001 3d0400aabbcc 330400000e10 0104ffffff00 5203010155 ff");
+               "350102 3604c0a80001 3d0400aabbcc 330400000e10 3a0400000708 3b0400000c4e "
+               "0104ffffff00 5203010155 ff");
 }
 
 // Clones of a VM send the same identifier; a machine sends another one in each of its boot stages.
@@ -361,6 +364,108 @@ static void cut_messages_do_no_harm(void **state)
     }
 }
 
+// Starvation, by as many clients as the plug makes up, with or without taking what is offered.
+static void others_get_their_share(void **state)
+{
+    struct lab *lab = *state;
+    uint32_t before = offered(lab, MAC_X, 0);
+    unsigned answered = 0;
+    for (unsigned i = 0; i < 2000; i++) {
+        char mac[13];
+        snprintf(mac, sizeof mac, "02000002%04x", i);
+        struct ask ask = {.mac = mac, .requested = i % 2 ? (HOME & ~255u) + i % 254 : 0};
+        ask.server = i % 2 ? HOME : 0;
+        struct wire w = message(i % 2 ? REQUEST : DISCOVER, ask);
+        memcpy(w.at + 6, "\x02\x00\x00\x00\x00\x09", 6); // all from one MAC of Ethernet's
+        lab_send(lab, 1, &w);
+        answered += lab_answers(lab, 1);
+    }
+    assert_true(answered >= 100);
+    assert_int_equal(obtained(lab, MAC_A, 0), NODE_A);
+    uint32_t mine = obtained(lab, MAC_X, 0);
+    assert_true(mine == before || mine != 0);
+    for (unsigned i = 0; i < 20; i++) {
+        char mac[13];
+        snprintf(mac, sizeof mac, "02000003%04x", i);
+        obtained(lab, mac, 0);
+    }
+}
+
+static void find_lease(const struct lab *lab, unsigned network, uint32_t address,
+                       struct vnet_lease *out)
+{
+    for (unsigned i = 0; i < vnet_default_limits.leases; i++)
+        if (vnet_lease(lab->v, network, i, out) && out->address == address)
+            return;
+    fail();
+}
+
+static void leases_tell_who_has_them(void **state)
+{
+    struct lab *lab = *state;
+    struct vnet_lease l;
+    struct ask ask = {.mac = MAC_X, .more = "3d03 00aabb 0c05 54696e7900"}; // "Tiny", with a NUL
+    uint64_t changes = vnet_lease_changes(lab->v);
+    send(lab, DISCOVER, ask);
+    ask.requested = assert_type(lab, OFFER);
+    ask.server = HOME;
+    assert_true(vnet_lease_changes(lab->v) == changes); // an offer is none
+    send(lab, REQUEST, ask);
+    assert_type(lab, ACK);
+    assert_false(vnet_lease_changes(lab->v) == changes);
+    find_lease(lab, 0, number_at(lab_answer(lab), AT_DHCP + 16, 4), &l);
+    assert_string_equal(l.host, "tiny");
+    assert_int_equal(l.id_length, 3);
+    assert_memory_equal(l.id, "\0\xaa\xbb", 3);
+    assert_memory_equal(&l.mac, "\2\0\0\0\0\1", 6);
+    assert_true(l.until == lab->now + 3600 * (uint64_t)SECOND);
+    obtained(lab, MAC_A, 0);
+    find_lease(lab, 0, NODE_A, &l);
+    assert_string_equal(l.host, "");
+}
+
+static void bad_host_names_are_none(void **state)
+{
+    static const char *const names[] = {"0c01 2d", "0c02 612d", "0c03 612e62", "0c02 c3a4",
+                                        "0c06 726f75746572"}; // "-", "a-", "a.b", a-umlaut, router
+    struct lab *lab = *state;
+    struct vnet_lease l;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        send(lab, DISCOVER, (struct ask){.mac = MAC_X});
+        uint32_t address = assert_type(lab, OFFER);
+        send(lab, REQUEST,
+             (struct ask){.mac = MAC_X, .requested = address, .server = HOME, .more = names[i]});
+        assert_int_equal(assert_type(lab, ACK), address);
+        find_lease(lab, 0, address, &l);
+        assert_string_equal(l.host, "");
+    }
+}
+
+static void nodes_have_theirs_reserved(void **state)
+{
+    const struct vnet_node web = {"Web", 0, {{2, 0, 0, 0, 0, 9}}, HOME + 49, {{0}}};
+    const struct vnet_node any = {"any", 0, {{2, 0, 0, 0, 0, 10}}, 0, {{0}}};
+    const struct vnet_node other = {"b", 0, {{2, 0, 0, 0, 0, 11}}, NODE_A + 1, {{0}}};
+    struct lab *lab = *state;
+    struct vnet_lease l;
+    struct err e;
+    assert_int_equal(vnet_add_node(lab->v, &web, &e), 0);
+    assert_int_equal(vnet_add_node(lab->v, &any, &e), 0);
+    assert_int_equal(vnet_add_node(lab->v, &other, &e), 0);
+    assert_int_not_equal(obtained(lab, MAC_X, HOME + 49), HOME + 49);
+    assert_int_equal(obtained(lab, "020000000009", HOME + 60), HOME + 49);
+    find_lease(lab, 0, HOME + 49, &l);
+    assert_string_equal(l.host, "web");
+    send(lab, RELEASE, (struct ask){.mac = "020000000009", .client = HOME + 49, .server = HOME});
+    assert_int_not_equal(obtained(lab, "020000000003", HOME + 49), HOME + 49);
+    uint32_t address = obtained(lab, "02000000000a", HOME + 60);
+    assert_int_equal(address, HOME + 60);
+    lab->now += 4000 * (uint64_t)SECOND;
+    assert_int_not_equal(obtained(lab, "020000000004", address), address); // it is the node's now
+    assert_int_equal(obtained(lab, "02000000000b", 0), NODE_A + 1);
+    assert_int_not_equal(obtained(lab, MAC_B, 0), NODE_A + 1); // which would have had it
+}
+
 #define LAB_TEST(name) cmocka_unit_test_setup_teardown(name, lab_setup, lab_teardown)
 
 int main(void)
@@ -380,6 +485,10 @@ int main(void)
         LAB_TEST(relays_and_broadcast_clients_are_reached),
         LAB_TEST(addresses_run_out),
         LAB_TEST(every_address_is_given_once),
+        LAB_TEST(others_get_their_share),
+        LAB_TEST(leases_tell_who_has_them),
+        LAB_TEST(bad_host_names_are_none),
+        LAB_TEST(nodes_have_theirs_reserved),
         LAB_TEST(malformed_messages_are_dropped),
         LAB_TEST(cut_messages_do_no_harm),
     };
