@@ -86,6 +86,10 @@ sed -n 's/^\.It Li \([a-zA-Z]*\) Pq Fl -\([a-z]*\)$/\1 \2/p' "$docs/man/tailmac-
     sed '/^kernel /d; /^initrd /d' >document # these two are options of their own
 compare 'options of keys' program document
 
+vnet --help | sed -n 's/^ *\(-., \)\{0,1\}--\([a-z-]*\).*/\2/p' >program
+grep '^\.It' "$docs/man/vnet.1" | long_options >document
+compare 'options of vnet' program document
+
 vnet plug --help | sed -n 's/^ *\(-., \)\{0,1\}--\([a-z]*\).*/\2/p' >program
 grep '^\.It' "$docs/man/vnet-plug.1" | long_options >document
 compare 'options of vnet plug' program document
@@ -128,6 +132,28 @@ echo events >>program # served by src/proto/server.c
 awk '/^\| verb/ { in_it = 1; next } /^$/ { in_it = 0 } in_it' "$docs/interfaces.md" |
     cut -d '|' -f 2 | grep -o '`[a-z]*`' | tr -d '`' >document
 compare 'control verbs' program document
+
+# Names in the first column of a table of interfaces.md.
+names_of_table() { # HEAD
+    awk -v head="^\\| $1 \\|" '$0 ~ head { in_it = 1; next } /^$/ { in_it = 0 } in_it' \
+        "$docs/interfaces.md" | cut -d '|' -f 2 | grep -o '`[a-z0-9-]*`' | tr -d '`'
+}
+
+vnet=$src/vnet/daemon
+sed -n '/^const struct verb vnet_verbs/,/^};/p' "$vnet/control.c" | grep -o '{"[a-z]*"' |
+    tr -d '{"' >program
+echo events >>program
+names_of_table 'vnet verb' >document
+compare 'control verbs of vnet' program document
+
+sed -n '/names\[REFUSED_COUNT\]/,/^};/p' "$vnet/refusals.c" | grep -o '"[a-z-]*"' | tr -d '"' >program
+names_of_table 'refusal' >document
+compare 'refusals of vnet' program document
+
+sed -n '/^} drops\[\]/,/^};/s/.*{"\([a-z0-9-]*\)",.*/\1/p' "$src/vnet/drops.c" >program
+sed -n 's/.*"drops"), "\([a-z-]*\)", p->.*/\1/p' "$vnet/documents.c" >>program
+names_of_table 'drop' >document
+compare 'drops of vnet' program document
 
 sed -n '/state_names\[\]/,/^};/p' "$src/host/state.c" | grep -o '"[a-z-]*"' | tr -d '"' >program
 awk '/^\| state \|/ { in_it = 1; next } /^$/ { in_it = 0 } in_it && !/---/' "$docs/architecture.md" |
