@@ -175,7 +175,9 @@ def test_in_a_vnet_it_has_a_plug_of_its_own(tm):
     nic = vm.until_nic(connected=True, kind="vnet")
     link, = net.json("links")["links"]
     assert (link["plug"], link["kind"], link["name"], link["macs"]) == (nic["plug"], "private", vm.id, [MAC])
-    assert vm.addresses()[MAC] == ["192.168.0.107"]
+    lease, = net.json("leases")["leases"]
+    assert lease["mac"] == MAC
+    assert vm.addresses()[MAC] == [lease["address"]] == ["192.168.0.107"]
     reaches(vm)
 
 

@@ -26,7 +26,9 @@ try links
 try leases --format json
 try counters
 try counters --prometheus
-try dns nowhere ok
+try dns nowhere silent
+try dns home silent
+try dns home ok
 try down
 try status
 ls
