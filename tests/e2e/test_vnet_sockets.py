@@ -115,6 +115,17 @@ def test_an_abstract_address(vnet, client, world):
     assert vnet.link(other.mac)["peer"] == f"@{world.suffix}-abstract"
 
 
+def test_paths_that_cannot_be_shown(vnet, control, world):
+    control.call("events")
+    path = world.sock("odd").encode() + b"\xff\n\x1b[2J"
+    for n, first in ((1, b"short"), (2, broadcast("52:cc:cc:cc:cc:02", b"hello"))):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as odd:
+            odd.bind(path + bytes([n]))
+            odd.sendto(first, vnet.path)
+            told = control.event("refused" if n == 1 else "plug")
+            assert told["peer"] == world.sock("odd") + "???[2J?"
+
+
 def test_who_connected_before_another_spoke_connects_again(client):
     one, other = client(1, True), client(2, True)
     one.resolve()
@@ -163,6 +174,21 @@ def test_a_client_that_never_reads_delays_nobody(client, vnet, connected):
         good.reaches(sender)
     assert vnet.memory() - memory < 4 << 20
     assert 0 < vnet.link(stalled.mac)["queued"] <= 1024
+
+
+def test_a_flood_holds_nobody_up(client, vnet):
+    """The one who floods may lose frames; another's arrive all the same."""
+    flooder, one, other = client(1, True), client(2, True), client(3, False)
+    introduce(flooder, one, other)
+    flooder.sock.setblocking(False)
+    sent = 0
+    for _ in range(200):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                flooder.sock.send(flooder.frame(other if sent % 2 else one, b"x" * 46))
+                sent += 1
+        one.reaches(other)
+    assert sent > 200
 
 
 def test_many_stalled_clients_leave_buffers_for_others(client, vnet):

@@ -17,6 +17,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "proto/unix.h"
 #include "vnet/capture/capture.h"
 #include "vnet/daemon/control.h"
@@ -56,10 +57,11 @@ void daemon_refuse(struct daemon *d, enum refusal why, const char *peer, const s
         return;
     if (mac)
         mac_format(mac, text);
-    log_line("refused: %s: %s %s", refusal_name(why), peer, text);
-    daemon_event(d, json_pack("{s:s, s:s, s:s%, s:s?}", "event", "refused", "reason",
-                              refusal_name(why), "peer", peer, strlen(peer), "mac",
-                              mac ? text : NULL));
+    AUTO_FREE char *shown = xstrdup(peer);
+    text_clean(shown);
+    log_line("refused: %s: %s %s", refusal_name(why), shown, text);
+    daemon_event(d, json_pack("{s:s, s:s, s:s, s:s?}", "event", "refused", "reason",
+                              refusal_name(why), "peer", shown, "mac", mac ? text : NULL));
 }
 
 struct os_datagram *daemon_batch(struct daemon *d)

@@ -6,7 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/mem.h"
+#include "base/text.h"
 #include "vnet/capture/capture.h"
 #include "vnet/daemon/daemon.h"
 
@@ -22,6 +25,16 @@ static const char *network_name(const struct daemon *d, unsigned network)
 static int64_t seconds_since(uint64_t ns)
 {
     return (int64_t)((clock_ns() - ns) / NS);
+}
+
+// A path of a file, which may be of any bytes; NULL is null.
+static json_t *path_document(const char *path)
+{
+    if (!path)
+        return json_null();
+    AUTO_FREE char *shown = xstrdup(path);
+    text_clean(shown);
+    return json_string(shown);
 }
 
 // --- networks ---
@@ -74,8 +87,9 @@ static json_t *capture_document(const struct daemon *d)
     if (!d->capture)
         return json_null();
     capture_get_stats(d->capture, &s);
-    return json_pack("{s:s, s:I, s:I, s:I, s:s?}", "path", s.path, "packets", (json_int_t)s.packets,
-                     "bytes", (json_int_t)s.bytes, "lost", (json_int_t)s.lost, "error", s.error);
+    return json_pack("{s:o, s:I, s:I, s:I, s:s?}", "path", path_document(s.path), "packets",
+                     (json_int_t)s.packets, "bytes", (json_int_t)s.bytes, "lost",
+                     (json_int_t)s.lost, "error", s.error);
 }
 
 json_t *status_document(const struct daemon *d)
@@ -83,13 +97,13 @@ json_t *status_document(const struct daemon *d)
     json_t *networks = json_array();
     for (unsigned i = 0; i < d->lab->network_count; i++)
         json_array_append_new(networks, network_document(d, i));
-    return json_pack("{s:i, s:s, s:I, s:s, s:s?, s:s, s:s?, s:I, s:o, s:i, s:o, s:o}", "pid",
+    return json_pack("{s:i, s:s, s:I, s:s, s:s?, s:s, s:o, s:I, s:o, s:i, s:o, s:o}", "pid",
                      (int)getpid(), "version", TAILMAC_VERSION, "uptime",
                      (json_int_t)seconds_since(d->started), "listen", d->options->listen,
                      "listen_stream", d->options->listen_stream, "control", d->options->control,
-                     "lab", d->options->lab, "seed", (json_int_t)d->lab->seed, "networks", networks,
-                     "plugs", (int)d->port_count, "capture", capture_document(d), "lateness",
-                     lateness_document(&d->lateness));
+                     "lab", path_document(d->options->lab), "seed", (json_int_t)d->lab->seed,
+                     "networks", networks, "plugs", (int)d->port_count, "capture",
+                     capture_document(d), "lateness", lateness_document(&d->lateness));
 }
 
 // --- links ---

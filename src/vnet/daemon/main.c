@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/stdio.h"
+#include "base/text.h"
 #include "proto/vnet.h"
 #include "vnet/capture/capture.h"
 #include "vnet/daemon/run.h"
@@ -76,11 +77,21 @@ static int check_lab(const char *path, struct err *e)
     return result;
 }
 
-// Beside it are PATH.new, PATH.leases, PATH.ctl, and private addresses.
+// It is told in JSON.
 static int check_path(const char *path, struct err *e)
 {
-    AUTO_FREE char *longest = xasprintf("%s.%s", path, "leases");
-    return socket_path_check(longest, e);
+    AUTO_FREE char *shown = xstrdup(path);
+    text_clean(shown);
+    if (strcmp(shown, path) != 0)
+        return err_set(e, ERR_USAGE, "the socket path %s is not UTF-8", shown);
+    return socket_path_check(path, e);
+}
+
+// Beside it are PATH.new, PATH.leases, PATH.ctl, and private addresses.
+static int check_listen(const char *path, struct err *e)
+{
+    AUTO_FREE char *longest = xasprintf("%s.leases", path);
+    return check_path(longest, e);
 }
 
 static int run_daemon(const struct arguments *a, struct err *e)
@@ -97,8 +108,8 @@ static int run_daemon(const struct arguments *a, struct err *e)
         .realtime = a->realtime,
         .detach = a->detach,
     };
-    if (check_path(options.listen, e) < 0 || socket_path_check(control, e) < 0 ||
-        (a->listen_stream && socket_path_check(a->listen_stream, e) < 0))
+    if (check_listen(options.listen, e) < 0 || check_path(control, e) < 0 ||
+        (a->listen_stream && check_path(a->listen_stream, e) < 0))
         return -1;
     return daemon_run(&options, e);
 }

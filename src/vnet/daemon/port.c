@@ -73,7 +73,7 @@ int port_open(struct daemon *d, struct port *p, const struct port_ops *ops, int 
     d->ports[p->plug] = p;
     d->port_count++;
     daemon_plugged(d, p);
-    log_line("plug %u: %s %s is '%s' of network '%s'", p->plug, ops->kind, peer, place->name,
+    log_line("plug %u: %s %s is '%s' of network '%s'", p->plug, ops->kind, p->peer, place->name,
              d->lab->networks[place->network].entry.name);
     daemon_event(d, port_event(p, "plug"));
     return 0;

@@ -68,6 +68,8 @@ static int send_frames(struct port *port, struct frame *const *frames, unsigned 
     }
     ssize_t sent = sendmsg(port->fd, &(struct msghdr){.msg_iov = io, .msg_iovlen = (size_t)count},
                            MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent < 0 && (errno == ENOBUFS || errno == ENOMEM))
+        errno = EAGAIN; // a frame that has begun must go on
     if (sent < 0)
         return -1;
     c->sent += (size_t)sent;
