@@ -250,7 +250,8 @@ bool vnet_lease(const struct vnet *v, unsigned network, unsigned i, struct vnet_
 // Puts a lease of an earlier life back; one that makes no sense any more is refused.
 int vnet_restore_lease(struct vnet *v, unsigned network, const struct vnet_lease *l, struct err *e);
 
-// Returns the plug's number, which is used again after its removal.
+// Returns the plug's number, which is used again after its removal. It comes at the time of the
+// last vnet_input() or vnet_advance(), and the router's first advertisements soon after.
 int vnet_add_plug(struct vnet *v, const struct vnet_plug *plug, struct err *e);
 // The MACs that were the plug's are free to appear elsewhere; frames on their way to it are lost.
 void vnet_remove_plug(struct vnet *v, unsigned plug);

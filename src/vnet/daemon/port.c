@@ -58,6 +58,7 @@ int port_open(struct daemon *d, struct port *p, const struct port_ops *ops, int 
 {
     struct vnet_plug plug = {.name = place->name, .network = place->network};
     memcpy(plug.link, place->link, sizeof plug.link);
+    vnet_advance(d->v, clock_ns()); // an idle lab's time is that of its last frame
     int number = vnet_add_plug(d->v, &plug, e);
     if (number < 0)
         return -1;
