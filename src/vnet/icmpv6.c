@@ -35,6 +35,10 @@ void icmpv6_finish(struct frame *f)
 // A ping to a group is answered from an address of the router's own (RFC 4443, 4.2).
 static void echo(struct packet *p, struct bytes message)
 {
+    if (ip6_equal(&p->from6, &ip6_none)) {
+        drop(p, VNET_DROP_MARTIAN); // there is nobody to answer
+        return;
+    }
     struct frame *f = icmpv6_begin(p, p->from_mac, ipv6_answer_from(p), &p->from6,
                                    ICMPV6_ECHO_REPLY, IPV6_HOPS, message.n - ICMPV6_HEADER);
     if (!f)

@@ -18,11 +18,12 @@ const struct ip6 ip6_router = {{0xfe, 0x80, [15] = 1}};
 
 static const struct {
     uint8_t next;
+    bool by_group; // what is for a group of the router's, too
     void (*input)(struct packet *p, struct bytes payload);
 } protocols[] = {
-    {PROTOCOL_ICMPV6, icmpv6_input},
-    {PROTOCOL_TCP, tcp_input},
-    {PROTOCOL_UDP, udp_input},
+    {PROTOCOL_ICMPV6, true, icmpv6_input},
+    {PROTOCOL_TCP, false, tcp_input},
+    {PROTOCOL_UDP, false, udp_input},
 };
 
 struct ip6 ip6_solicited_node(const struct ip6 *address)
@@ -110,13 +111,14 @@ static void input(struct packet *p)
     struct extensions x = extensions_begin(p->ip);
     if (!extensions_input(p, &x))
         return;
+    bool group = ip6_is_multicast(&p->to6);
     for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++) {
-        if (protocols[i].next == x.next) {
+        if (protocols[i].next == x.next && (protocols[i].by_group || !group)) {
             protocols[i].input(p, x.rest);
             return;
         }
     }
-    if (ip6_is_multicast(&p->to6) || x.next == NO_NEXT_HEADER)
+    if (group || x.next == NO_NEXT_HEADER)
         return;
     drop(p, VNET_DROP_NO_PROTOCOL);
     icmpv6_error(p, ICMPV6_BAD_NEXT_HEADER, (uint32_t)x.next_at);

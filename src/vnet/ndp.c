@@ -27,16 +27,23 @@ static bool are_options(struct bytes options)
     return true;
 }
 
+// In options that are sound.
+static bool find_option(struct bytes options, unsigned type, struct bytes *option)
+{
+    while (options.n > 0 && pull(&options, option_size(options), option))
+        if (get8(*option, 0) == type)
+            return true;
+    return false;
+}
+
 bool ndp_find_mac(struct bytes options, unsigned type, struct mac *mac)
 {
     struct bytes option;
-    while (options.n > 0 && pull(&options, option_size(options), &option)) {
-        if (get8(option, 0) == type && option.n == OPTION_UNIT) {
-            *mac = get_mac(option, OPTION_HEADER);
-            return !mac_is_group(*mac);
-        }
-    }
-    return false;
+    if (!find_option(options, type, &option) || option.n != OPTION_UNIT ||
+        mac_is_group(get_mac(option, OPTION_HEADER)))
+        return false;
+    *mac = get_mac(option, OPTION_HEADER);
+    return true;
 }
 
 void ndp_put_mac(struct frame *f, unsigned type, struct mac mac)
@@ -48,13 +55,13 @@ void ndp_put_mac(struct frame *f, unsigned type, struct mac mac)
 
 bool ndp_is_sound(const struct packet *p, struct bytes message)
 {
-    struct mac mac;
+    struct bytes source;
     struct bytes fixed;
     size_t size = fixed_sizes[get8(message, 0) - (ICMPV6_ROUTER_SOLICITATION >> 8)];
     if (get8(p->ip, IPV6_HOP_LIMIT) != NDP_HOP_LIMIT || p->fragment || get8(message, 1) != 0 ||
         !pull(&message, size, &fixed) || !are_options(message))
         return false;
-    return !ip6_equal(&p->from6, &ip6_none) || !ndp_find_mac(message, NDP_SOURCE_MAC, &mac);
+    return !ip6_equal(&p->from6, &ip6_none) || !find_option(message, NDP_SOURCE_MAC, &source);
 }
 
 struct mac ndp_learn_source(struct packet *p, struct bytes options)

@@ -10,7 +10,8 @@ enum { NDP_SOURCE_MAC = 1, NDP_TARGET_MAC = 2 };
 // source's address must not tell its MAC either.
 bool ndp_is_sound(const struct packet *p, struct bytes message);
 
-// The MAC in the first option of this type, in a sound message's options; false: there is none.
+// One host's MAC in the first option of this type, in a sound message's options; false: there is
+// none, and `*mac` stays.
 bool ndp_find_mac(struct bytes options, unsigned type, struct mac *mac);
 void ndp_put_mac(struct frame *f, unsigned type, struct mac mac);
 

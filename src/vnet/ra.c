@@ -116,8 +116,8 @@ static void ring(struct vnet *v, struct timer *t)
     ra->has_sent = true;
     if (ra->initial > 0)
         ra->initial--;
-    uint64_t due = v->now + interval(net);
-    timers_set(&v->timers, t, due > v->until ? due : v->until);
+    uint64_t next = interval(net);
+    timers_set(&v->timers, t, (v->now + next > v->until ? v->now : v->until) + next);
 }
 
 static void answer_out(struct vnet *v, struct link *l, struct frame *f)

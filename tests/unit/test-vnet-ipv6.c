@@ -90,6 +90,8 @@ static void bad_headers_are_dropped(void **state)
     lab_refused(lab, 0, &w, VNET_DROP_BAD_ICMP);
     w = echo6(MAC_ALL, A_HOME, ROUTER_HOME);
     lab_refused(lab, 0, &w, VNET_DROP_LINK_BROADCAST);
+    w = echo6(MAC_ALL_NODES, NOBODY, ALL_NODES);
+    lab_refused(lab, 0, &w, VNET_DROP_MARTIAN);
 }
 
 static void impossible_addresses_are_dropped(void **state)

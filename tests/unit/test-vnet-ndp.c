@@ -97,6 +97,7 @@ static void bad_solicitations_are_dropped(void **state)
     struct wire bad[] = {
         solicit(MAC_GROUP_ROUTER, A_HOME, GROUP_ROUTER, ALL_NODES, SOURCE_A), // group as target
         solicit(MAC_GROUP_ROUTER, NOBODY, GROUP_ROUTER, ROUTER_HOME, SOURCE_A),
+        solicit(MAC_GROUP_ROUTER, NOBODY, GROUP_ROUTER, ROUTER_HOME, "0101" MAC_ALL),
         solicit(MAC_ALL_NODES, NOBODY, ALL_NODES, ROUTER_HOME, ""),
         solicit(MAC_GROUP_ROUTER, A_HOME, GROUP_ROUTER, ROUTER_HOME, "0100" MAC_A), // length 0
         solicit(MAC_GROUP_ROUTER, A_HOME, GROUP_ROUTER, ROUTER_HOME, "0102" MAC_A), // beyond
@@ -114,6 +115,9 @@ static void bad_solicitations_are_dropped(void **state)
         lab_send_part(lab, 0, &w, n);
         assert_int_equal(lab->count, 0);
     }
+    w = solicit(MAC_ROUTER, A_HOME, ROUTER_HOME, ROUTER_HOME, "0101" MAC_ALL);
+    lab_send(lab, 0, &w); // nobody's MAC: it is answered where it came from
+    assert_hex(lab_answer(lab), 0, MAC_A MAC_ROUTER);
     w = solicit(MAC_ROUTER, A_HOME, ROUTER_HOME, ROUTER_HOME, "fd01000000000000" SOURCE_A);
     lab_send(lab, 0, &w); // an option that is not known is passed over (4.6)
     assert_int_equal(lab->count, 1);
