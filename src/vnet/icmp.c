@@ -6,6 +6,7 @@
 #include "vnet/ethernet.h"
 #include "vnet/internet.h"
 #include "vnet/ipv4.h"
+#include "vnet/nat.h"
 
 enum { ECHO_REPLY = 0, ECHO_REQUEST = 8, TIMESTAMP = 13, ADDRESS_MASK_REPLY = 18 };
 enum {
@@ -48,6 +49,11 @@ bool icmp_is_error(struct bytes message)
                                (type >= TIMESTAMP && type <= ADDRESS_MASK_REPLY));
 }
 
+bool icmp_is_request(struct bytes message)
+{
+    return get8(message, 0) == ECHO_REQUEST;
+}
+
 // RFC 1812, 4.3.2.7: never about an error, nor to or about more than one host, nor twice about a
 // fragmented packet.
 static bool may_have_error(const struct packet *p)
@@ -81,6 +87,8 @@ void icmp_error(struct packet *p, unsigned type_and_code, uint32_t info)
     put16(f, 0); // checksum
     put32(f, info);
     put(f, quote.at, quote.n);
+    if (p->network->nat && !p->plug && !p->host)
+        nat_quote(p, f, start);
     send(p, f, start);
 }
 

@@ -17,8 +17,9 @@ enum {
 
 void icmp_input(struct packet *p, struct bytes message);
 
-// Whether a message's type is that of an error.
+// Whether a message's type is that of an error, of a ping.
 bool icmp_is_error(struct bytes message);
+bool icmp_is_request(struct bytes message);
 
 // Tells p's sender what became of p->ip; not always, as RFC 1812, 4.3.2 says.
 void icmp_error(struct packet *p, unsigned type_and_code, uint32_t info);

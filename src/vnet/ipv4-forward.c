@@ -5,6 +5,7 @@
 #include "vnet/icmp.h"
 #include "vnet/internet.h"
 #include "vnet/ipv4.h"
+#include "vnet/nat.h"
 #include "vnet/neighbour.h"
 #include "vnet/uplink.h"
 
@@ -55,6 +56,7 @@ void ipv4_forward(struct packet *p, struct frame *f)
         icmp_error(p, ICMP_TIME_EXCEEDED, 0);
     } else if (ipv4_fits(p, f, way.mtu)) {
         use_up_ttl(f);
-        ipv4_transmit(p, f, way.mtu, way.send);
+        if (!p->network->nat || way.send != uplink_send || nat_out(p, f))
+            ipv4_transmit(p, f, way.mtu, way.send);
     }
 }

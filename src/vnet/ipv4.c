@@ -5,6 +5,7 @@
 #include "vnet/ethernet.h"
 #include "vnet/icmp.h"
 #include "vnet/internet.h"
+#include "vnet/nat.h"
 #include "vnet/tcp.h"
 #include "vnet/udp.h"
 #include "vnet/uplink.h"
@@ -167,6 +168,21 @@ static void forward(struct packet *p)
     pool_release(&p->v->pool, f);
 }
 
+// For the WAN address of a NAT: for the router, or for a host of the LAN.
+static void input_to_wan(struct packet *p, struct bytes header, struct bytes payload)
+{
+    struct frame *f = own(p);
+    if (!f)
+        return;
+    enum nat_verdict verdict = nat_in(p, f);
+    if (verdict == NAT_OURS)
+        deliver(p, header, payload);
+    p->ip = written(f, ETHERNET_HEADER);
+    if (verdict == NAT_INSIDE)
+        ipv4_forward(p, f);
+    pool_release(&p->v->pool, f);
+}
+
 void ipv4_input(struct packet *p, struct bytes packet)
 {
     struct bytes header;
@@ -182,6 +198,8 @@ void ipv4_input(struct packet *p, struct bytes packet)
         drop(p, VNET_DROP_MARTIAN);
     else if (has_source_route(header))
         drop(p, VNET_DROP_SOURCE_ROUTE);
+    else if (p->network->nat && !p->host && p->to == p->network->is.wan && !mac_is_group(p->to_mac))
+        input_to_wan(p, header, payload);
     else if ((p->plug && ipv4_is_broadcast(p->network, p->to)) ||
              (ipv4_is_own(p) && !mac_is_group(p->to_mac)))
         deliver(p, header, payload);

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "vnet/lab.h"
+#include "vnet/nat.h"
 #include "vnet/neighbour.h"
 #include "vnet/nodes.h"
 #include "vnet/uplink.h"
@@ -54,6 +55,7 @@ void vnet_free(struct vnet *v)
     for (unsigned i = 0; i < v->network_count; i++) {
         leases_fini(&v->networks[i].leases);
         neighbours_free(v->networks[i].neighbours);
+        nat_free(v->networks[i].nat);
         free(v->networks[i].name);
         free(v->networks[i].domain);
     }
@@ -171,6 +173,7 @@ int vnet_add_network(struct vnet *v, const struct vnet_network *n, struct err *e
     uplink_init(net);
     ra_init(net);
     net->neighbours = neighbours_new(v, net);
+    net->nat = nat_new(v, net);
     TAILQ_INIT(&net->plugs);
     if ((n->domain && name_parse(n->domain, &net->zone, e) < 0) ||
         nodes_add_router(v, number, e) < 0)

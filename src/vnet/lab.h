@@ -28,6 +28,7 @@ struct network {
     struct link uplink[2]; // VNET_UP: into the internet
     struct neighbours *neighbours;
     struct ra ra;
+    struct nat *nat;      // NULL: none
     struct bucket errors; // ICMP's and ICMPv6's, see ERROR_INTERVAL
     struct vnet_counters counters;
     TAILQ_HEAD(, plug) plugs;

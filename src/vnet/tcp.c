@@ -5,8 +5,6 @@
 #include "vnet/ip.h"
 #include "vnet/ipv4.h"
 
-enum { TCP_HEADER = 20, FIN = 1, SYN = 2, RST = 4, ACK = 16 };
-
 static bool is_sound(const struct packet *p, struct bytes segment)
 {
     size_t header = 4 * (size_t)(get8(segment, 12) >> 4);
@@ -18,16 +16,16 @@ static void reset(struct packet *p, struct bytes segment)
     struct frame *f = ip_begin(p, PROTOCOL_TCP, TCP_HEADER);
     if (!f)
         return;
-    unsigned flags = get8(segment, 13);
+    unsigned flags = get8(segment, TCP_FLAGS);
     size_t header = 4 * (size_t)(get8(segment, 12) >> 4);
     // SYN and FIN have a sequence number each, as every byte has.
-    size_t length = segment.n - header + ((flags & SYN) != 0) + ((flags & FIN) != 0);
+    size_t length = segment.n - header + ((flags & TCP_SYN) != 0) + ((flags & TCP_FIN) != 0);
     put16(f, get16(segment, 2));
     put16(f, get16(segment, 0));
-    put32(f, flags & ACK ? get32(segment, 8) : 0);
-    put32(f, flags & ACK ? 0 : get32(segment, 4) + (uint32_t)length);
+    put32(f, flags & TCP_ACK ? get32(segment, 8) : 0);
+    put32(f, flags & TCP_ACK ? 0 : get32(segment, 4) + (uint32_t)length);
     put8(f, TCP_HEADER / 4 << 4);
-    put8(f, flags & ACK ? RST : RST | ACK);
+    put8(f, flags & TCP_ACK ? TCP_RST : TCP_RST | TCP_ACK);
     put_zeros(f, 6); // window, checksum, urgent pointer
     patch16(f, ip_payload(f) + 16, ip_checksum(f));
     ip_send(p, f);
@@ -42,6 +40,6 @@ void tcp_input(struct packet *p, struct bytes segment)
         return;
     }
     drop(p, VNET_DROP_NO_PORT);
-    if (!(get8(segment, 13) & RST))
+    if (!(get8(segment, TCP_FLAGS) & TCP_RST))
         reset(p, segment);
 }

@@ -151,6 +151,7 @@ struct vnet_counters {
     // was to get. A broadcast that reached the other plugs and that the router refused counts too.
     // What a router refuses of that which comes from elsewhere is counted at its network.
     uint64_t drops[VNET_DROP_COUNT];
+    uint64_t nat_evicted; // sessions of a network's NAT that ended early to make room
 };
 
 // A frame for a guest, in a buffer of the lab. Whoever needs it longer than the callback lasts
