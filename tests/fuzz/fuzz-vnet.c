@@ -1,11 +1,11 @@
-// Fuzzes a whole lab with frames: three networks and a host of the internet. An input is a row of
-// them: the plug (its low two bits; the others are seconds that pass before), the length in two
-// bytes, the frame.
+// Fuzzes a whole lab with frames: three networks, one of them behind a NAT, and a host of the
+// internet. An input is a row of them: the plug (its low two bits; the others are for the time that
+// passes before, 0 to 198 s), the length in two bytes, the frame.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "vnet/vnet.h"
+#include "vnet/lab.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -16,10 +16,10 @@ static const struct vnet_limits limits = {
     .leases = 4,
     .neighbours = 3,
     .mappings = 3,
-    .small_frames = 4,
-    .frames = 4,
+    .small_frames = 8,
+    .frames = 8,
     .jumbo_frames = 2,
-    .deliveries = 8,
+    .deliveries = 16,
 };
 
 // No group sends what comes out.
@@ -42,13 +42,21 @@ static struct vnet *make(void)
          .lease_seconds = 3600,
          .domain = "lab.test"},
         {.name = "tiny", .router = 0x0a020001, .prefix = 29, .mtu = 576, .lease_seconds = 1},
-        {.name = "six", .router6 = {{0x20, 0, 0, 0x53, [15] = 1}}, .prefix6 = 64, .mtu = 1280},
+        {.name = "nat",
+         .router = 0xc0a80501,
+         .prefix = 24,
+         .wan = 0x02010101,
+         .nat = VNET_NAT_EASY,
+         .router6 = {{0x20, 0, 0, 0x53, [15] = 1}},
+         .prefix6 = 64,
+         .mtu = 1280,
+         .lease_seconds = 60},
     };
     static const unsigned network_of[] = {0, 0, 1, 2};
     const struct ip6 host = {{0x20, 0x52, [15] = 1}};
     struct err e;
     struct vnet *v = vnet_new(&limits, 1, &(struct vnet_owner){.output = output});
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < limits.networks; i++)
         if (vnet_add_network(v, &networks[i], &e) != (int)i)
             abort();
     for (unsigned i = 0; i < 4; i++)
@@ -59,24 +67,38 @@ static struct vnet *make(void)
     return v;
 }
 
+// When nothing is under way every buffer is free.
+static void check_buffers(const struct vnet *v)
+{
+    size_t n = 0;
+    for (unsigned c = 0; c < POOL_CLASSES; c++)
+        for (const struct frame *f = v->pool.free[c]; f; f = f->next_free)
+            n++;
+    if (n != limits.small_frames + limits.frames + limits.jumbo_frames)
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint64_t now = 0;
     struct vnet *v = make();
     while (size >= 3) {
         unsigned from = data[0] & 3;
-        now += (data[0] >> 2) * (uint64_t)1000000000;
+        now += (uint64_t)(data[0] >> 2) * (data[0] >> 2) * 50000000;
         size_t n = (size_t)data[1] << 8 | data[2];
         if (n > size - 3)
             n = size - 3;
         uint8_t *exact = malloc(n ? n : 1); // a read beyond it shows
         memcpy(exact, data + 3, n);
+        vnet_advance(v, now);
         vnet_input(v, now, from, exact, n);
         free(exact);
         vnet_advance(v, now);
         data += 3 + n;
         size -= 3 + n;
     }
+    vnet_advance(v, now + 1000000000000u);
+    check_buffers(v);
     vnet_free(v);
     return 0;
 }
