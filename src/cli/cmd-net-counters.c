@@ -160,9 +160,10 @@ static void print_prometheus(const json_t *doc)
     print_traffic("plug", plugs, "frames", "Frames from (in) and to (out) a plug");
     print_traffic("plug", plugs, "bytes", "Bytes of frames from (in) and to (out) a plug");
     print_drops("plug", plugs, "Frames of a plug that were not delivered");
-    print_traffic("network", networks, "frames", "Frames from and to all plugs of a network");
-    print_traffic("network", networks, "bytes", "Bytes from and to all plugs of a network");
-    print_drops("network", networks, "Frames of a network that were not delivered");
+    print_traffic("network", networks, "frames", "Frames from (in) and to (out) other networks");
+    print_traffic("network", networks, "bytes",
+                  "Bytes of frames from (in) and to (out) other networks");
+    print_drops("network", networks, "Frames that a network's router did not deliver");
     print_head("vnet_refused_total", "Clients and frames that vnet let in at no plug");
     json_object_foreach(json_object_get(json_object_get(doc, "daemon"), "refused"), reason, count) {
         print_sample("vnet_refused_total", NULL, "reason", reason, count);

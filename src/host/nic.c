@@ -21,8 +21,10 @@
 enum {
     LOOK_MS = 200,
     // Looks without one frame leaving the receive queue after which the NIC counts as deaf: QEMU
-    // stops reading for good at a datagram of length zero.
+    // stops reading for good at a datagram of length zero. A vnet sends none, and nobody else can
+    // send to a plug in it; what its lab sees there is most often a guest that boots or is paused.
     DEAF_LOOKS = 5,
+    DEAF_LOOKS_VNET = 50,
     // Looks for which a vnet that ended is awaited, before another server at its path is used: a
     // vnet that starts may have its datagram socket before its control socket.
     VNET_LOOKS = 5,
@@ -224,7 +226,7 @@ static void look_at_queue(struct nic *n)
     }
     n->stuck_looks = frame == n->stuck_frame ? n->stuck_looks + 1 : 0;
     n->stuck_frame = frame;
-    if (n->stuck_looks == DEAF_LOOKS) {
+    if (n->stuck_looks >= (n->kind == VNET ? DEAF_LOOKS_VNET : DEAF_LOOKS)) {
         log_line("nic: nothing reads its frames; replacing its socket");
         replace_socket(n);
     }
