@@ -195,7 +195,8 @@ const struct vnet_counters *vnet_network_counters(const struct vnet *v, unsigned
 // A host that is always there and has this name and address: DHCP gives the address to the MAC and
 // to nobody else, and DNS knows the name, alone and with the network's domain. A MAC
 // 52:cc:cc:cc:cc:NN with NN up to 99 has the address that ends in 100+NN without this.
-// `address` 0: that address, or none; `address6` all zero: none.
+// `address` 0: that address, or the first that DHCP gives it; `address6` all zero: none. In other
+// networks DNS knows it with the domain, but no address that is behind a NAT.
 struct vnet_node {
     const char *name;
     unsigned network;
@@ -242,7 +243,8 @@ struct vnet_lease {
     uint64_t until;
     uint8_t id_length;
     uint8_t id[VNET_CLIENT_ID_MAX];
-    char host[VNET_LABEL_MAX + 1]; // the name it gave itself (option 12); "": none that is fit
+    char host[VNET_LABEL_MAX + 1]; // a node's name, else the one that the client gave itself
+                                   // (option 12); "": none, or no label, or another's
 };
 // Grows with every change to any lease: what was written down before is out of date.
 uint64_t vnet_lease_changes(const struct vnet *v);
