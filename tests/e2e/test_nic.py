@@ -210,6 +210,25 @@ def test_a_vnet_after_a_save(tm):
     assert [link["kind"] for link in net.json("links")["links"]] == ["private"]
 
 
+def test_a_resumed_clone_is_plugged_in_under_its_own_mac(tm):
+    """The lab knows the two MACs and no other: a frame under the wrong one would be told."""
+    own = "52:cc:cc:cc:cc:08"
+    net = tm.network().up(lab="networks: { n: { lan: 192.168.0.1/24 } }\nunknown-macs: refuse\n"
+                              f'nodes: {{ a: {{ mac: "{MAC}" }}, b: {{ mac: "{own}" }} }}')
+    vm, other = tm.vm("a").create(), tm.vm("b")
+    vm.start()
+    vm.wait("ip")
+    vm.stop()
+    tm.run("clone", "--id", vm.id, "--target-id", other.id)
+    other.configure("--mac", own)
+    for guest in (vm, other):
+        guest.start()
+        reaches(guest)
+    macs = {link["name"]: link["macs"] for link in net.json("links")["links"]}
+    assert macs == {vm.id: [MAC], other.id: [own]}
+    assert net.json("counters")["daemon"]["refused"] == {}
+
+
 def test_from_a_plain_server_into_a_vnet_and_back(tm, vm, server):
     vm.wait("ip")
     net = tm.network("lab").up(lab="networks: { n: { lan: 192.168.77.1/24 } }")
