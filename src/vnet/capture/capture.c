@@ -141,7 +141,7 @@ static int start_process(struct capture *c, const char *exe, struct err *e)
     c->pid = spawn(&(struct spawn){.argv = argv,
                                    .in = theirs,
                                    .out = -1,
-                                   .err = STDERR_FILENO,
+                                   .err = -1, // or it keeps open what a daemon leaves behind
                                    .cwd_fd = -1,
                                    .new_session = true},
                    e);
