@@ -14,6 +14,7 @@ from lab.vnet import Control, Refused
 from lab.wait import SOON, eventually, gone
 from lab.wire import PLAIN, Datagram, Stream, broadcast
 
+pytestmark = pytest.mark.usefixtures("tm")  # at whose end nothing may be left
 BUSY, USAGE, FAILED = 5, 2, 1
 ROUTER_MAC = "52:ee:ee:ee:ee:01"
 LAB = """
