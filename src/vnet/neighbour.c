@@ -22,7 +22,7 @@
 
 enum {
     TRIES = 3,        // MAX_MULTICAST_SOLICIT, MAX_UNICAST_SOLICIT
-    FRAMES_PER = 3,   // that wait for one host
+    FRAMES_PER = 16,  // that wait for one host: as many as traceroute sends at once
     FRAMES_MAX = 64,  // and for all of them: a scan must not take the lab's buffers
     MAPPED_IPV4 = 12, // where the IPv4 address is in one that it is mapped into
 };
