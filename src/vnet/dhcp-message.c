@@ -249,9 +249,10 @@ void dhcp_write(struct frame *f, const struct dhcp_query *q, const struct networ
 {
     size_t start = f->n;
     const struct answer a = {f, start + dhcp_room(q, net) - 1, net};
+    const uint8_t type = (uint8_t)r->type;
     put_header(f, q, r->type, r->address);
     put32(f, COOKIE);
-    put_option(&a, OPTION_TYPE, &(uint8_t){(uint8_t)r->type}, 1);
+    put_option(&a, OPTION_TYPE, &type, sizeof type);
     put_option32(&a, OPTION_SERVER, net->is.router);
     put_option(&a, OPTION_IDENTIFIER, q->identifier.at, q->identifier.n); // RFC 6842
     if (r->lease > 0)

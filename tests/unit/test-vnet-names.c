@@ -67,28 +67,30 @@ static const struct wire *answer_at(const struct lab *lab, unsigned plug)
     return found;
 }
 
+static struct wire by_ipv6(const struct wire *message)
+{
+    struct wire u = {0};
+    hex(&u, "14e9 0035");
+    number(&u, 8 + (uint32_t)message->n, 2);
+    hex(&u, "0000");
+    memcpy(u.at + u.n, message->at, message->n);
+    u.n += message->n;
+    struct wire w = ip6(router_macs[2], MAC_A, A_LOCAL, ROUTER_LOCAL, 17, 64, &u);
+    set16(&w, ICMP6 + 6, ~sum6(&w) & 0xffff);
+    return w;
+}
+
 static const struct wire *asked(struct lab *lab, unsigned plug, const struct wire *message)
 {
-    static const uint32_t guests[] = {HOME + 7, OFFICE + 7};
-    static const uint32_t routers[] = {HOME, OFFICE};
-    struct wire w;
-    if (plug < 2) {
-        w = udp(router_macs[plug], MAC_A, guests[plug], routers[plug], 5353, 53, message);
-    } else {
-        struct wire u = {0};
-        hex(&u, "14e9 0035");
-        number(&u, 8 + (uint32_t)message->n, 2);
-        hex(&u, "0000");
-        memcpy(u.at + u.n, message->at, message->n);
-        u.n += message->n;
-        w = ip6(router_macs[plug], MAC_A, A_LOCAL, ROUTER_LOCAL, 17, 64, &u);
-        set16(&w, ICMP6 + 6, ~sum6(&w) & 0xffff);
-    }
+    bool is_corp = plug == 1;
+    struct wire w = plug == 2 ? by_ipv6(message)
+                              : udp(router_macs[is_corp], MAC_A, (is_corp ? OFFICE : HOME) + 7,
+                                    is_corp ? OFFICE : HOME, 5353, 53, message);
     lab_send(lab, plug, &w);
     const struct wire *answer = answer_at(lab, plug);
     assert_hex(answer, 0, MAC_A);
     assert_hex(answer, 6, router_macs[plug]);
-    assert_int_equal(plug < 2 ? udp_sum(answer) : sum6(answer), 0xffff);
+    assert_int_equal(plug == 2 ? sum6(answer) : udp_sum(answer), 0xffff);
     return answer;
 }
 
