@@ -38,7 +38,7 @@ packages: ## install what is missing on this machine
 build:
 	@scripts/build.sh '$(BUILD)' '$(BIN)'
 
-demo: packages build image ## show what it does, in a few minutes
+demo: packages build image ## show what it does, in a minute or two
 	@scripts/demo.sh
 
 test: ## everything that is checked; ends with the count

@@ -1,40 +1,48 @@
 #!/bin/bash
-# Shows what tailmac does, and checks it: a VM is made, boots onto a network, is saved, goes on, is
-# cloned; exit code 1 when anything is not as it should be. Everything it makes, a bundle and sockets
-# of its own included, is gone at the end. Prints the commands as a user would type them.
+# Shows what tailmac does, and checks it: two networks with routers and an internet between them, a
+# VM on one, a network namespace on the other. They find and reach each other; the VM is saved, goes
+# on, is cloned; the network is killed and comes back under them. Exit code 1 when anything is not
+# as it should be. Everything it makes, a bundle and sockets of its own included, is gone at the
+# end. Prints the commands as a user would type them.
 set -euo pipefail
 export LC_ALL=C.UTF-8
 
-top=$(cd "$(dirname "$0")/.." && pwd)
-bin=$top/${BIN:-bin}
+cd "$(dirname "$0")/.."
+bin=$(cd "${BIN:-bin}" && pwd)
 case $(uname -m) in
 arm64 | aarch64) arch=aarch64 ;;
 *) arch=x86_64 ;;
 esac
-image=$bin/images/tiny-$arch.tar.zst
+image=${BIN:-bin}/images/tiny-$arch.tar.zst
+lab=docs/examples/two-networks.yaml # the checks below know what is in it
 
 # A short path: a socket's may have 104 bytes.
 dir=$(mktemp -d /tmp/tmdemo.XXXXXX)
 export TAILMAC_HOME=$dir/bundle XDG_RUNTIME_DIR=$dir/run
 mkdir -m 700 "$TAILMAC_HOME" "$XDG_RUNTIME_DIR"
 PATH=$bin:$PATH
+net=$dir/net.sock
+capture=$dir/lab.pcapng
 vm=demo-${dir##*.} # the NIC's socket is named after the VM, in /tmp, for all to see
 twin=twin-${dir##*.}
-mac=52:cc:cc:cc:cc:2a
-macs=" $mac "
-patience=60 # seconds; for a slow machine, everything waits for events
-net_pid=
+mac=52:cc:cc:cc:cc:01       # the lab's node a, in the network home
+other_mac=52:cc:cc:cc:cc:02 # b, in the office
+patience=60                 # seconds; for a slow machine, everything waits for events
+namespace=                  # the pid of one that is in it
+left_out=
 
 end() {
     local code=$? id
     trap - EXIT
+    trap '' INT TERM HUP
     for id in $(tailmac ls -q 2>/dev/null); do
         tailmac halt "$id" >/dev/null || code=1
     done
-    if [ -n "$net_pid" ]; then
-        kill "$net_pid" 2>/dev/null || true
-        wait "$net_pid" 2>/dev/null || true
-    fi
+    tailmac net down --listen "$net" >/dev/null || code=1
+    for id in $(jobs -p); do
+        kill "$id" 2>/dev/null || true
+        wait "$id" 2>/dev/null || true
+    done
     rm -rf "$dir"
     [ $code -eq 0 ] || printf '\ndemo: failed\n' >&2
     exit $code
@@ -54,7 +62,12 @@ fail() {
 
 # Prints a command, then runs it.
 show() {
-    printf '$ %s\n' "$*"
+    local word line='$'
+    for word; do
+        [[ $word != *[\ \|\<]* ]] || word="'$word'"
+        line+=" $word"
+    done
+    echo "$line"
     "$@"
 }
 
@@ -63,41 +76,54 @@ check() { # WHAT GOT WANTED
     printf '  checked: %s: %s\n' "$1" "$2"
 }
 
-# What `status` says, by a Python expression over the document s.
-fact() { # ID EXPRESSION
-    tailmac --format json status "$1" | python3 -c 'import json, sys
-s = json.load(sys.stdin)
-print(eval(sys.argv[1]))' "$2"
+# What a command answers, by a Python expression over the document d.
+fact() { # EXPRESSION COMMAND...
+    local expression=$1
+    shift
+    tailmac --format json "$@" | python3 -c 'import json, sys
+d = json.load(sys.stdin)
+print(eval(sys.argv[1]))' "$expression"
 }
 
 address_of() {
     tailmac wait "$1" --for ip >/dev/null
-    fact "$1" '[a.split("/")[0] for n in s["agent"]["nics"] for a in n["addresses"] if "." in a][0]'
+    fact '[a.split("/")[0] for n in d["agent"]["nics"] for a in n["addresses"] if "." in a][0]' \
+        status "$1"
 }
 
 # --- the network ---
 
-start_network() {
-    mkfifo "$dir/frames"
-    printf '$ %s &\n' "scripts/demo-net.py $dir/net.sock"
-    "$top/scripts/demo-net.py" "$dir/net.sock" >"$dir/frames" &
-    net_pid=$!
-    exec 3<"$dir/frames"
-    read -r -t $patience -u 3 line || fail 'the network does not start'
-    echo "  net | $line"
+net() { # COMMAND...: asks the demo's vnet
+    show tailmac net "$@" --listen "$net"
 }
 
-# Prints the frames that arrive, up to one from MAC that matches; none may come from a stranger.
-frames_until() { # MAC PATTERN
-    local line clock source rest
+net_fact() { # EXPRESSION COMMAND
+    fact "$1" net "$2" --listen "$net"
+}
+
+# Prints what happens in the network, as it happens, up to an event like the pattern.
+events_until() { # PATTERN
+    local line
     while read -r -t $patience -u 3 line; do
         echo "  net | $line"
-        read -r clock source rest <<<"$line"
-        [[ $macs == *" $source "* ]] || fail "$clock: a frame from $source, which is no VM's MAC"
         # shellcheck disable=SC2053 # a pattern
-        [[ $source != "$1" || $rest != $2 ]] || return 0
+        [[ $line != $1 ]] || return 0
     done
-    fail "no frame from $1 like '$2' within $patience s"
+    fail "no event like '$1' within $patience s"
+}
+
+watch_events() {
+    mkfifo "$dir/events"
+    printf '$ %s &\n' "tailmac net events --listen $net --format table"
+    tailmac -v net events --listen "$net" --format table >"$dir/events" 2>&1 &
+    exec 3<"$dir/events"
+    events_until 'tailmac: waiting for events'
+}
+
+# No frame may have come from a plug under another MAC than its VM's.
+check_macs() { # WANTED, as name=MAC ...
+    check 'the MACs that frames came from' "$(net_fact '" ".join(sorted(
+        l["name"] + "=" + ",".join(l["macs"]) for l in d["links"] if l["kind"] != "tap"))' links)" "$1"
 }
 
 # --- the guest's console ---
@@ -140,96 +166,252 @@ show_guest() { # ID COMMAND
     sed 's/^/  /' <<<"$answer"
 }
 
+check_guest_ping() { # ID HOST
+    show_guest "$1" "ping -c 1 $2"
+    [[ $answer == *'1 packets received'* ]] || fail "$1 does not reach $2"
+}
+
+# --- the namespace ---
+
+# Says why there can be none here; nothing when there can.
+why_no_namespace() {
+    local program
+    [ "$(uname -s)" = Linux ] || { echo 'there are none on this system' && return; }
+    for program in unshare nsenter ip busybox ping; do
+        command -v $program >/dev/null || { echo "there is no $program" && return; }
+    done
+    unshare -rn true 2>/dev/null || { echo 'unshare -rn is not permitted' && return; }
+    unshare -rn sh -c ': <>/dev/net/tun' 2>/dev/null || echo '/dev/net/tun may not be opened'
+}
+
+# Held by a process that ends with its input, so with this script.
+make_namespace() {
+    printf '$ %s &\n' 'unshare -rn sleep infinity'
+    coproc holder { exec unshare -rn sh -c 'echo $$; exec cat'; }
+    # shellcheck disable=SC2154 # coproc sets it
+    read -r -t $patience -u "${holder[0]}" namespace || fail 'no namespace'
+}
+
+plug_in_namespace() {
+    local line
+    mkfifo "$dir/plug"
+    printf '$ %s &\n' "vnet plug --netns $namespace --mac $other_mac --tap c0 --listen $net"
+    vnet plug --netns "$namespace" --mac $other_mac --tap c0 --listen "$net" >"$dir/plug" 2>&1 &
+    exec 7<"$dir/plug"
+    read -r -t $patience -u 7 line || fail 'vnet plug says nothing'
+    check 'vnet plug' "$line" 'vnet: plugged c0 into office'
+}
+
+inside() { # COMMAND...: in the namespace
+    show nsenter -t "$namespace" -U -n --preserve-credentials "$@"
+}
+
+# What udhcpc calls when it has a lease.
+write_dhcp_script() {
+    cat >"$dir/dhcp-script" <<'END'
+#!/bin/sh
+[ "$1" != bound ] || {
+    ip address add "$ip/$mask" dev "$interface"
+    ip route add default via "$router"
+}
+END
+    chmod +x "$dir/dhcp-script"
+}
+
 # --- the story ---
 
+start_network() {
+    say 'A lab: two networks, what lies between them, and who will be there.'
+    show cat "$lab"
+    say 'Start it, with everything that passes written to a file.'
+    net up "$lab" --capture "$capture"
+    net status
+    say 'What happens there is told to whoever asks; below it is shown as it comes.'
+    watch_events
+}
+
 boot_a_vm() {
-    say 'A VM out of an image; its network is a datagram socket, its MAC is our choice.'
-    show tailmac create "$vm" --image "$image" --mac "$mac" --sock "$dir/net.sock"
-    say 'Something that listens there: it prints the frames and answers ARP and DHCP.'
-    start_network
-    say 'Boot it. The command returns when the guest is up.'
+    say 'A VM out of an image, with the MAC of the lab'\''s node a. It returns when the guest is up.'
+    show tailmac create "$vm" --image "$image" --mac $mac --sock "$net"
     show tailmac run "$vm" --headless --wait ready
-    say 'What the guest sends, as it arrives at the socket:'
-    frames_until "$mac" '0x0800 DHCP REQUEST'
+    events_until "* lease *mac=$mac*"
     show tailmac wait "$vm" --for ip
     say 'All there is to know about it:'
     show tailmac status "$vm"
     address=$(address_of "$vm")
-    check 'the MAC of its NIC' "$(fact "$vm" 's["nics"][0]["mac"]')" "$mac"
+    check 'the MAC of its NIC' "$(fact 'd["nics"][0]["mac"]' status "$vm")" $mac
+    check 'its address, as the lab has it' "$address" 192.168.1.101
+    say 'Into the guest, by its serial console. The lab'\''s internet has a name and a host:'
+    show_guest "$vm" 'nslookup example.test'
+    [[ $answer == *5.0.0.1* ]] || fail 'the guest does not resolve example.test'
+    check_guest_ping "$vm" example.test
 }
 
-leave_a_mark() {
-    say 'Into the guest, by its serial console: a file on its disk, and how long it is up.'
+plug_a_namespace_in() {
+    local why
+    why=$(why_no_namespace)
+    if [ -n "$why" ]; then
+        left_out="a network namespace as a node: $why"
+        say "LEFT OUT: $left_out"
+        return
+    fi
+    say 'On the other network a namespace, as a container has one; no root is needed for it.'
+    make_namespace
+    plug_in_namespace
+    write_dhcp_script
+    inside busybox udhcpc -i c0 -n -q -s "$dir/dhcp-script" 2>&1
+    events_until "* lease *mac=$other_mac*"
+    check 'its address, as the lab has it' \
+        "$(net_fact '[l["address"] for l in d["leases"] if l["host"] == "b"][0]' leases)" 10.2.0.80
+    say 'It reaches the internet, and the VM reaches it, by name, through a NAT and two routers.'
+    inside ping -c 1 5.0.0.1
+    check_guest_ping "$vm" b.office.internal
+}
+
+look_around() {
+    say 'Who is there, under which MAC, how far away, with which address:'
+    net links
+    net leases
+    check_macs "$vm=$mac"
+    say 'What was dropped is counted, by its reason. There is no way to this address:'
+    show_guest "$vm" 'ping -c 1 -W 1 9.9.9.9'
+    net counters
+    check 'frames without a way' \
+        "$(net_fact '[p["drops"].get("no-route") for p in d["plugs"] if p["plug"] == 0][0]' counters)" 1
+}
+
+save_it() {
+    say 'A file on the guest'\''s disk, how long it is up, and which boot this is.'
     show_guest "$vm" 'echo written before the stop >/data/note; cat /data/note'
     show_guest "$vm" 'cut -d" " -f1 /proc/uptime'
     uptime=$answer
     show_guest "$vm" 'cat /proc/sys/kernel/random/boot_id'
     boot=$answer
-}
-
-save_it() {
     say 'Stop it: its memory goes into the VM'\''s directory, nothing of it runs any more.'
     show tailmac stop "$vm"
+    events_until "* unplug *name=$vm *"
     show tailmac ls
-    check 'its state' "$(fact "$vm" 's["state"], s["saved"]')" "('stopped', True)"
+    check 'its state' "$(fact 'd["state"], d["saved"]' status "$vm")" "('stopped', True)"
 }
 
-go_on() {
-    say 'Run it again: it goes on where it was.'
-    show tailmac run "$vm" --headless --wait ready
+check_same_boot() {
     show_guest "$vm" 'cut -d" " -f1 /proc/uptime'
     awk -v before="$uptime" -v now="$answer" 'BEGIN { exit !(now > before) }' ||
         fail "uptime went from $uptime to $answer"
     printf '  checked: uptime went on from %s to %s\n' "$uptime" "$answer"
+    uptime=$answer
     show_guest "$vm" 'cat /proc/sys/kernel/random/boot_id'
     check 'the boot id, as before' "$answer" "$boot"
+}
+
+go_on() {
+    say 'Run it again: it goes on where it was, and is on the network again.'
+    show tailmac run "$vm" --headless --wait ready
+    events_until "* plug *name=$vm *"
+    check_same_boot
     show_guest "$vm" 'cat /data/note'
     check 'the file' "$answer" 'written before the stop'
     check 'the address, as before' "$(address_of "$vm")" "$address"
-    say 'And it is on the network again:'
-    show_guest "$vm" 'ping -c 1 192.168.77.1 | grep packets'
-    check 'the ping' "${answer%%, 0%*}" '1 packets transmitted, 1 packets received'
-    frames_until "$mac" "0x0800 ICMP $address > 192.168.77.1 echo request"
+    check_guest_ping "$vm" example.test
+    check_macs "$vm=$mac"
 }
 
 clone_it() {
-    local twin_mac
     say 'Save it once more and clone it, memory and all; the clone gets a MAC of its own.'
     show tailmac stop "$vm" --no-sync
     show tailmac clone "$vm" "$twin" --fresh-identity
-    twin_mac=$(fact "$twin" 's["mac"]')
-    [ "$twin_mac" != "$mac" ] || fail 'the clone has the MAC of its original'
-    macs="$macs$twin_mac "
+    twin_mac=$(fact 'd["mac"]' status "$twin")
+    [ "$twin_mac" != $mac ] || fail 'the clone has the MAC of its original'
     say 'Both run side by side, from the same moment of the past.'
     show tailmac run "$vm" --headless --wait ready
     show tailmac run "$twin" --headless --wait ready
-    frames_until "$twin_mac" '0x0800 DHCP REQUEST'
+    events_until "* lease *mac=$twin_mac*"
     show tailmac ls
     show tailmac ps
     show_guest "$twin" 'cat /proc/sys/kernel/random/boot_id /data/note'
     check 'the clone remembers' "$answer" "$boot"$'\n''written before the stop'
     check 'its MAC inside' "$(guest "$twin" 'cat /sys/class/net/eth0/address')" "$twin_mac"
+    check_guest_ping "$twin" a.home.internal
+    check_macs "$vm=$mac $twin=$twin_mac"
     printf '  the original has %s, the clone %s\n' "$(address_of "$vm")" "$(address_of "$twin")"
-}
-
-clean_up() {
-    say 'Away with the clone; the original is saved, then deleted, too.'
+    say 'Away with the clone.'
     show tailmac halt "$twin"
     show tailmac delete "$twin"
+}
+
+kill_the_network() {
+    local again="until ping -c 1 -W 1 example.test >/dev/null 2>&1; do :; done; echo there it is"
+    say 'The network dies, and is started again. Nobody is restarted, everybody talks again.'
+    show kill -9 "$(net_fact 'd["pid"]' status)"
+    net up "$lab" --capture "$capture"
+    show_guest "$vm" "$again"
+    check 'the VM' "$answer" 'there it is'
+    check_same_boot
+    [ -z "$namespace" ] || inside ping -c 1 -w $patience -i 0.2 5.0.0.1
+    net leases
+    check 'the address, as before' \
+        "$(net_fact '[l["address"] for l in d["leases"] if l["host"] == "a"][0]' leases)" "$address"
+    check_macs "$vm=$mac"
+}
+
+end_network() {
+    say 'The end of the network. The VM would find another one; it is saved and deleted, too.'
+    net down
     show tailmac stop "$vm"
     show tailmac delete "$vm"
     show tailmac ls
     check 'VMs left' "$(tailmac ls -q)" ''
 }
 
+# A capture is a row of blocks: type, length, content. A section begins with one of its own type.
+count_blocks() {
+    python3 - "$capture" <<'END'
+import struct, sys
+data, at, types = open(sys.argv[1], "rb").read(), 0, []
+while at < len(data):
+    kind, size = struct.unpack_from("=II", data, at)
+    types.append(kind)
+    at += size
+print(f"{at} bytes of {len(data)}, {types.count(0x0A0D0D0A)} sections, {types.count(6)} packets")
+END
+}
+
+read_capture() {
+    local blocks bytes
+    say 'The capture: what the killed vnet wrote is whole, what came later is appended.'
+    blocks=$(count_blocks)
+    bytes=$(wc -c <"$capture")
+    check 'its blocks' "${blocks%, *}" "$((bytes)) bytes of $((bytes)), 2 sections"
+    printf '  it has %s\n' "${blocks##*, }"
+    if command -v tshark >/dev/null; then
+        read_with_tshark 2>"$dir/errors" || fail "tshark: $(cat "$dir/errors")"
+    fi
+}
+
+read_with_tshark() {
+    local strangers
+    show tshark -r "$capture" -Y 'frame.comment' -T fields \
+        -e frame.interface_name -e ip.src -e ip.dst -e frame.comment
+    [ -z "$namespace" ] || show tshark -r "$capture" -Y 'icmp.type == 8 and ip.dst == 10.2.0.80' \
+        -T fields -e frame.interface_name -e ip.src -e ip.dst -e ip.ttl
+    strangers=$(tshark -r "$capture" -T fields -e eth.src \
+        -Y "not eth.src in {$mac, $twin_mac, $other_mac} and not eth.src[0:5] == 52:ee:ee:ee:ee")
+    check 'MACs in it that are no VM'\''s and no router'\''s' "$strangers" ''
+}
+
 [ -x "$bin/tailmac" ] || fail "$bin/tailmac is missing: run make"
 [ -e "$image" ] || fail "$image is missing: run make image"
 printf '# All of this happens in %s; without TAILMAC_HOME VMs are in ~/VM.bundle.\n' "$dir"
 printf '$ export TAILMAC_HOME=%s\n' "$TAILMAC_HOME"
+start_network
 boot_a_vm
-leave_a_mark
+plug_a_namespace_in
+look_around
 save_it
 go_on
 clone_it
-clean_up
+kill_the_network
+end_network
+read_capture
+[ -z "$left_out" ] || printf '\ndemo: LEFT OUT %s\n' "$left_out"
 printf '\ndemo: everything was as promised, in %s s\n' "$SECONDS"
