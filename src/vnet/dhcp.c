@@ -130,6 +130,15 @@ static void (*const handlers[])(struct packet *p, const struct dhcp_query *q) = 
     [DHCP_RELEASE] = on_release,   [DHCP_INFORM] = on_inform,
 };
 
+// A guest that speaks for another one's MAC could release or decline its address. A relay's clients
+// are on no plug of this network.
+static bool is_anothers(const struct packet *p, struct mac mac)
+{
+    const struct owners *owners = &p->v->owners;
+    const struct owner *owner = owners_find(owners, (unsigned)(p->network - p->v->networks), mac);
+    return owner && owners_plug(owners, owner) != plug_number(p->v, p->plug);
+}
+
 // A relay of another network would need a pool of its addresses and a route to it.
 void dhcp_input(struct packet *p, struct bytes message)
 {
@@ -139,8 +148,10 @@ void dhcp_input(struct packet *p, struct bytes message)
         drop(p, VNET_DROP_BAD_DHCP);
     else if (q.relay && !ipv4_is_host(p->network, q.relay))
         drop(p, VNET_DROP_NO_ROUTE);
+    else if (is_anothers(p, q.client.mac))
+        drop(p, VNET_DROP_STOLEN_MAC);
     else {
-        q.client.plug = p->plug ? plug_number(p->v, p->plug) : LEASE_NO_PLUG;
+        q.client.plug = plug_number(p->v, p->plug);
         nodes_check_host(p->v, p->network, &q.client);
         handlers[q.type](p, &q);
     }

@@ -391,6 +391,21 @@ static void others_get_their_share(void **state)
     }
 }
 
+static void nobody_speaks_for_others(void **state)
+{
+    struct lab *lab = *state;
+    uint32_t address = obtained(lab, MAC_X, 0);
+    struct ask ask = {.mac = MAC_X, .client = address, .requested = address, .server = HOME};
+    static const unsigned types[] = {RELEASE, DECLINE, REQUEST};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        struct wire w = message(types[i], ask);
+        memcpy(w.at + 6, "\x02\x00\x00\x00\x00\x09", 6);
+        lab_refused(lab, 1, &w, VNET_DROP_STOLEN_MAC);
+        ask.client = 0;
+    }
+    assert_int_equal(obtained(lab, MAC_X, 0), address);
+}
+
 static void find_lease(const struct lab *lab, unsigned network, uint32_t address,
                        struct vnet_lease *out)
 {
@@ -486,6 +501,7 @@ int main(void)
         LAB_TEST(addresses_run_out),
         LAB_TEST(every_address_is_given_once),
         LAB_TEST(others_get_their_share),
+        LAB_TEST(nobody_speaks_for_others),
         LAB_TEST(leases_tell_who_has_them),
         LAB_TEST(bad_host_names_are_none),
         LAB_TEST(nodes_have_theirs_reserved),
