@@ -8,7 +8,7 @@
 #include "vnet/neighbour.h"
 
 enum { NDP_TARGET = 8, NDP_FIXED = 24 }; // of solicitations and advertisements of neighbours
-enum { ROUTER = 1u << 31, SOLICITED = 1u << 30, OVERRIDE = 1u << 29 };
+enum { ROUTER = 0x80, SOLICITED = 0x40, OVERRIDE = 0x20 };
 enum { OPTION_UNIT = 8, OPTION_HEADER = 2 };
 
 static const uint8_t fixed_sizes[] = {8, 16, NDP_FIXED, NDP_FIXED, 40}; // by type, from 133
@@ -82,7 +82,8 @@ static void advertise(struct packet *p, const struct ip6 *address, struct mac to
                      ICMPV6_NEIGHBOUR_ADVERTISEMENT, NDP_HOP_LIMIT, NDP_FIXED + OPTION_UNIT);
     if (!f)
         return;
-    put32(f, ROUTER | OVERRIDE | (to_all ? 0 : SOLICITED));
+    put8(f, ROUTER | OVERRIDE | (to_all ? 0 : SOLICITED));
+    put_zeros(f, 3);
     put(f, address, sizeof *address);
     ndp_put_mac(f, NDP_TARGET_MAC, p->network->router_mac);
     icmpv6_finish(f);
@@ -109,7 +110,7 @@ void ndp_solicited(struct packet *p, struct bytes message)
 
 // RFC 4861, 7.2.5: without "override" an advertisement changes no MAC, and one without a MAC says
 // that the old one is still right.
-static void learn(struct packet *p, const struct ip6 *target, uint32_t flags, struct bytes options)
+static void learn(struct packet *p, const struct ip6 *target, uint8_t flags, struct bytes options)
 {
     struct mac old;
     struct mac mac;
@@ -126,7 +127,7 @@ static void learn(struct packet *p, const struct ip6 *target, uint32_t flags, st
 void ndp_advertised(struct packet *p, struct bytes message)
 {
     const struct ip6 target = get_ip6(message, NDP_TARGET);
-    uint32_t flags = get32(message, ICMPV6_HEADER);
+    uint8_t flags = get8(message, ICMPV6_HEADER);
     struct bytes fixed;
     if (!pull(&message, NDP_FIXED, &fixed) || ip6_is_multicast(&target) ||
         (ip6_is_multicast(&p->to6) && (flags & SOLICITED))) {

@@ -322,6 +322,22 @@ static void connections_are_reset(void **state)
     lab_refused(lab, 0, &w, VNET_DROP_BAD_TCP);
 }
 
+// natlab's cases: no DHCP without IPv4, and (test-vnet-ra.c) no advertisement without IPv6.
+static void a_network_speaks_what_it_has(void **state)
+{
+    struct lab *lab = *state;
+    const struct wire payload = {.n = 240};
+    struct wire w = udp(MAC_ALL, MAC_C, 0, UINT32_MAX, 68, 67, &payload);
+    lab_send(lab, 2, &w);
+    assert_int_equal(lab->count, 0);
+    w = echo6(MAC_OFFICE, A_HOME, ROUTER_HOME);
+    memcpy(w.at, (uint8_t[]){0x52, 0xee, 0xee, 0xee, 0xee, 3}, 6);
+    lab_refused(lab, 3, &w, VNET_DROP_NO_ROUTE);
+    w = echo6(MAC_ALL_NODES, A_LOCAL, ALL_NODES);
+    lab_send(lab, 3, &w);
+    assert_int_equal(lab->count, 0);
+}
+
 static void routers_forward_to_each_other(void **state)
 {
     struct lab *lab = *state;
@@ -426,6 +442,7 @@ int main(void)
         LAB_TEST(some_are_never_told),
         LAB_TEST(ports_are_closed),
         LAB_TEST(connections_are_reset),
+        LAB_TEST(a_network_speaks_what_it_has),
         LAB_TEST(routers_forward_to_each_other),
         LAB_TEST(the_internet_has_hosts),
         LAB_TEST(what_cannot_be_brought_on_is_told),

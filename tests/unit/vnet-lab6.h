@@ -3,6 +3,8 @@
 // checked by code that shares nothing with the one under test.
 #pragma once
 
+#include <stdio.h>
+
 #include "vnet-lab.h"
 
 #define ALL_NODES "ff020000000000000000000000000001"
