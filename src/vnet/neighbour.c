@@ -6,6 +6,7 @@
 // found by hash, and lie in a queue for each state in which the one that is due first is the first.
 #include "vnet/neighbour.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -13,6 +14,7 @@
 #include "vnet/ethernet.h"
 #include "vnet/icmp.h"
 #include "vnet/icmpv6.h"
+#include "vnet/index.h"
 #include "vnet/ndp.h"
 #include "vnet/switch.h"
 
@@ -31,7 +33,7 @@ enum state { UNUSED, INCOMPLETE, KNOWN, PROBING, STATES };
 
 struct neighbour {
     TAILQ_ENTRY(neighbour) same_state;
-    struct neighbour *next; // of the same hash
+    struct indexed indexed;
     struct ip6 address;
     struct mac mac;
     enum state state;
@@ -53,9 +55,8 @@ TAILQ_HEAD(waitings, waiting);
 struct neighbours {
     struct network *net;
     struct timer timer; // of the incomplete and probing
-    struct neighbour *all, **heads;
-    uint32_t mask; // of the hash
-    uint64_t seed; // keeps a guest from choosing addresses that all fall into one chain
+    struct neighbour *all;
+    struct index index; // by address
     TAILQ_HEAD(, neighbour) queues[STATES];
     struct waiting frames[FRAMES_MAX];
     struct waitings waiting, idle;
@@ -81,13 +82,9 @@ static void ring(struct vnet *v, struct timer *t);
 struct neighbours *neighbours_new(struct vnet *v, struct network *net)
 {
     struct neighbours *ns = xcalloc(1, sizeof *ns);
-    uint32_t size = 1;
-    while (size < v->limits.neighbours)
-        size *= 2;
-    *ns = (struct neighbours){.net = net, .timer = {.ring = ring}, .mask = size - 1};
+    *ns = (struct neighbours){.net = net, .timer = {.ring = ring}};
     ns->all = xcalloc(v->limits.neighbours, sizeof *ns->all);
-    ns->heads = xcalloc(size, sizeof(struct neighbour *));
-    ns->seed = random_next(&net->random);
+    index_init(&ns->index, v->limits.neighbours, random_next(&net->random));
     for (unsigned state = 0; state < STATES; state++)
         TAILQ_INIT(&ns->queues[state]);
     for (uint32_t i = 0; i < v->limits.neighbours; i++)
@@ -104,23 +101,22 @@ void neighbours_free(struct neighbours *ns)
     if (!ns)
         return;
     free(ns->all);
-    free(ns->heads);
+    index_fini(&ns->index);
     free(ns);
 }
 
-static struct neighbour **chain_of(const struct neighbours *ns, const struct ip6 *address)
+static struct key key_of(const struct ip6 *address)
 {
-    uint64_t halves[2];
-    memcpy(halves, address, sizeof halves);
-    return &ns->heads[random_mix(random_mix(halves[0] ^ ns->seed) ^ halves[1]) & ns->mask];
+    struct key key;
+    static_assert(sizeof key == sizeof *address, "an address is a key");
+    memcpy(&key, address, sizeof key);
+    return key;
 }
 
 static struct neighbour *find(const struct neighbours *ns, const struct ip6 *address)
 {
-    struct neighbour *n = *chain_of(ns, address);
-    while (n && !ip6_equal(&n->address, address))
-        n = n->next;
-    return n;
+    struct indexed *found = index_find(&ns->index, key_of(address));
+    return found ? CONTAINER_OF(found, struct neighbour, indexed) : NULL;
 }
 
 static void set_timer(struct vnet *v, struct neighbours *ns)
@@ -195,10 +191,7 @@ static void forget(struct vnet *v, struct neighbours *ns, struct neighbour *n)
     struct waiting *w;
     while ((w = first_of(ns, n)))
         give_up(v, ns, w, VNET_DROP_NO_NEIGHBOUR);
-    struct neighbour **link = chain_of(ns, &n->address);
-    while (*link != n)
-        link = &(*link)->next;
-    *link = n->next;
+    index_remove(&ns->index, &n->indexed);
     n->unused = false;
     enter(v, ns, n, UNUSED);
 }
@@ -227,10 +220,8 @@ static struct neighbour *add(struct vnet *v, struct neighbours *ns, const struct
     struct neighbour *n = TAILQ_FIRST(&ns->queues[UNUSED]);
     if (!n)
         return NULL;
-    struct neighbour **head = chain_of(ns, address);
     n->address = *address;
-    n->next = *head;
-    *head = n;
+    index_add(&ns->index, &n->indexed, key_of(address));
     return n;
 }
 
