@@ -33,9 +33,10 @@ static void put_copied_options(struct frame *f, struct bytes header)
 }
 
 // A frame with a header for what starts `at` bytes into the payload; NULL: no buffer is left.
-static struct frame *begin(struct packet *p, struct bytes header, size_t at, size_t mtu)
+static struct frame *begin(struct packet *p, struct mac to_mac, struct bytes header, size_t at,
+                           size_t mtu)
 {
-    struct frame *f = ethernet_begin(p, mac_broadcast, ETHERTYPE_IPV4, mtu);
+    struct frame *f = ethernet_begin(p, to_mac, ETHERTYPE_IPV4, mtu);
     if (!f)
         return NULL;
     put(f, header.at, at == 0 ? header.n : IPV4_HEADER);
@@ -68,7 +69,7 @@ void ipv4_transmit(struct packet *p, struct frame *whole, size_t mtu,
     if (!pull(&payload, 4 * (size_t)(get8(payload, 0) & 15), &header))
         return;
     for (size_t at = 0; at < payload.n;) {
-        struct frame *f = begin(p, header, at, mtu);
+        struct frame *f = begin(p, get_mac(written(whole, 0), 0), header, at, mtu);
         if (!f)
             return;
         size_t room = (mtu - (f->n - ETHERNET_HEADER)) / 8 * 8;

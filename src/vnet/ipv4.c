@@ -6,6 +6,8 @@
 #include "vnet/icmp.h"
 #include "vnet/internet.h"
 #include "vnet/nat.h"
+#include "vnet/neighbour.h"
+#include "vnet/reassembly.h"
 #include "vnet/tcp.h"
 #include "vnet/udp.h"
 #include "vnet/uplink.h"
@@ -124,14 +126,10 @@ static bool is_martian(const struct packet *p)
             !ipv4_is_multicast(p->to));
 }
 
-static void deliver(struct packet *p, struct bytes header, struct bytes payload)
+static void deliver_whole(struct packet *p, uint8_t protocol, struct bytes payload)
 {
-    if (get16(header, IPV4_FRAGMENT) & (IPV4_MORE_FRAGMENTS | IPV4_OFFSET)) {
-        drop(p, VNET_DROP_FRAGMENT);
-        return;
-    }
     for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++) {
-        if (protocols[i].protocol == get8(header, IPV4_PROTOCOL)) {
+        if (protocols[i].protocol == protocol) {
             protocols[i].input(p, payload);
             return;
         }
@@ -140,6 +138,43 @@ static void deliver(struct packet *p, struct bytes header, struct bytes payload)
         return;
     drop(p, VNET_DROP_NO_PROTOCOL);
     icmp_error(p, ICMP_PROTOCOL_UNREACHABLE, 0);
+}
+
+static void seal(struct frame *f, size_t at)
+{
+    size_t header = 4 * (size_t)(get8(written(f, at), 0) & 15);
+    patch16(f, at + IPV4_CHECKSUM, 0);
+    patch16(f, at + IPV4_CHECKSUM,
+            checksum_finish(checksum_add(0, (struct bytes){f->data + at, header})));
+}
+
+// A packet that was put together gets the header that it would have had in one piece.
+static void deliver(struct packet *p, struct bytes header, struct bytes payload)
+{
+    unsigned fragment = get16(header, IPV4_FRAGMENT);
+    const struct fragment part = {.from = ip6_mapped(p->from),
+                                  .to = ip6_mapped(p->to),
+                                  .id = get16(header, IPV4_ID),
+                                  .protocol = get8(header, IPV4_PROTOCOL),
+                                  .at = 8 * (size_t)(fragment & IPV4_OFFSET),
+                                  .more = fragment & IPV4_MORE_FRAGMENTS,
+                                  .header = header,
+                                  .payload = payload};
+    if (!part.more && part.at == 0) {
+        deliver_whole(p, part.protocol, payload);
+        return;
+    }
+    struct frame *f = reassembly_add(p, &part);
+    if (!f)
+        return;
+    size_t at = (size_t)(p->ip.at - f->data);
+    patch16(f, at + IPV4_LENGTH, (unsigned)p->ip.n);
+    patch16(f, at + IPV4_FRAGMENT, 0);
+    seal(f, at);
+    p->fragment = true;
+    header.n = 4 * (size_t)(get8(p->ip, 0) & 15);
+    deliver_whole(p, part.protocol, (struct bytes){p->ip.at + header.n, p->ip.n - header.n});
+    pool_release(&p->v->pool, f);
 }
 
 // The packet in a buffer that may be written to, with a reference for the caller. Out of an uplink
@@ -229,12 +264,24 @@ struct frame *ipv4_begin(struct packet *p, struct mac to_mac, uint32_t from, uin
     return f;
 }
 
+static void answer(struct packet *p, struct frame *f)
+{
+    f->refs++;
+    uplink_answer(p, f);
+}
+
+// An answer to a packet that came in fragments may need some itself.
 void ipv4_send(struct packet *p, struct frame *f)
 {
-    struct bytes header;
-    struct bytes packet = written(f, ETHERNET_HEADER);
-    patch16(f, ETHERNET_HEADER + IPV4_LENGTH, (unsigned)packet.n);
-    if (pull(&packet, IPV4_HEADER, &header))
-        patch16(f, ETHERNET_HEADER + IPV4_CHECKSUM, checksum_finish(checksum_add(0, header)));
-    uplink_answer(p, f);
+    size_t mtu = p->plug ? p->network->is.mtu : p->network->is.wan_mtu;
+    size_t n = written(f, ETHERNET_HEADER).n;
+    patch16(f, ETHERNET_HEADER + IPV4_LENGTH, (unsigned)n);
+    if (p->fragment || n > mtu) {
+        patch16(f, ETHERNET_HEADER + IPV4_ID, (unsigned)random_next(&p->network->random));
+        patch16(f, ETHERNET_HEADER + IPV4_FRAGMENT, 0);
+    }
+    seal(f, ETHERNET_HEADER);
+    if (!f->full)
+        ipv4_transmit(p, f, mtu, answer);
+    pool_release(&p->v->pool, f);
 }

@@ -8,6 +8,7 @@
 #include "vnet/nat.h"
 #include "vnet/neighbour.h"
 #include "vnet/nodes.h"
+#include "vnet/reassembly.h"
 #include "vnet/uplink.h"
 
 const struct vnet_limits vnet_default_limits = {
@@ -56,6 +57,7 @@ void vnet_free(struct vnet *v)
         leases_fini(&v->networks[i].leases);
         neighbours_free(v->networks[i].neighbours);
         nat_free(v->networks[i].nat);
+        reassembly_free(v->networks[i].reassembly);
         free(v->networks[i].name);
         free(v->networks[i].domain);
     }
@@ -174,6 +176,7 @@ int vnet_add_network(struct vnet *v, const struct vnet_network *n, struct err *e
     ra_init(net);
     net->neighbours = neighbours_new(v, net);
     net->nat = nat_new(v, net);
+    net->reassembly = reassembly_new(net);
     TAILQ_INIT(&net->plugs);
     if ((n->domain && name_parse(n->domain, &net->zone, e) < 0) ||
         nodes_add_router(v, number, e) < 0)

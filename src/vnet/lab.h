@@ -28,7 +28,8 @@ struct network {
     struct link uplink[2]; // VNET_UP: into the internet
     struct neighbours *neighbours;
     struct ra ra;
-    struct nat *nat;      // NULL: none
+    struct nat *nat; // NULL: none
+    struct reassembly *reassembly;
     struct bucket errors; // ICMP's and ICMPv6's, see ERROR_INTERVAL
     struct vnet_counters counters;
     TAILQ_HEAD(, plug) plugs;
@@ -76,7 +77,7 @@ struct packet {
     struct ip6 to6, from6;
     uint16_t from_port; // of UDP, at a service
     struct bytes ip;    // the whole packet, for an error about it
-    bool fragment;      // it has a fragment header (IPv6)
+    bool fragment;      // it came in fragments, or says so (IPv6's fragment header)
     int dropped;        // the first reason, or -1
 };
 

@@ -434,19 +434,6 @@ static void hosts_inside_meet_by_their_outer_addresses(void **state)
     assert_hex(passes(lab, &end_d, &w, &end_d), 26, "02010101 c0a80568 0000");
 }
 
-// A part of a packet: its payload's bytes from..to, multiples of 8.
-static struct wire part(const struct wire *whole, size_t from, size_t to)
-{
-    struct wire w = *whole;
-    bool more = to < whole->n - 34;
-    memcpy(w.at + 34, whole->at + 34 + from, to - from);
-    w.n = 34 + to - from;
-    set16(&w, 16, (unsigned)w.n - 14);
-    set16(&w, 20, (more ? 0x2000 : 0) | (unsigned)from / 8);
-    seal_ipv4(&w);
-    return w;
-}
-
 static void fragments_follow_the_first(void **state)
 {
     struct lab *lab = *state;

@@ -198,33 +198,6 @@ static void the_mtu_is_told(void **state)
     assert_hex(got, 38, "0000 05dc");
 }
 
-// Puts what came out for plug 3 together, in order.
-static void join(const struct lab *lab, struct wire *whole, size_t mtu)
-{
-    size_t payload = 0;
-    assert_true(lab->count > 0);
-    memset(whole, 0, sizeof *whole);
-    for (unsigned i = 0; i < lab->count; i++) {
-        const struct wire *w = &lab->out[i].frame;
-        size_t header = 4u * (w->at[14] & 15u);
-        unsigned fragment = number_at(w, 20, 2);
-        assert_int_equal(lab->out[i].plug, 3);
-        assert_true(w->n - 14 <= mtu);
-        assert_int_equal(w->n - 14, number_at(w, 16, 2));
-        assert_int_equal(word_sum(w->at + 14, header, 0), 0xffff);
-        assert_int_equal((fragment & 0x1fff) * 8, payload);
-        assert_int_equal((fragment & 0x2000) != 0, i + 1 < lab->count);
-        assert_int_equal(number_at(w, 18, 2), 0x1234);
-        if (i == 0) {
-            memcpy(whole->at, w->at, 14 + header);
-            whole->n = 14 + header;
-        }
-        memcpy(whole->at + whole->n, w->at + 14 + header, w->n - 14 - header);
-        whole->n += w->n - 14 - header;
-        payload += w->n - 14 - header;
-    }
-}
-
 static void large_packets_are_cut(void **state)
 {
     static const size_t sizes[] = {1401 - 28, 1500 - 28, 1501 - 28, 4000, 9000};
@@ -235,7 +208,7 @@ static void large_packets_are_cut(void **state)
         struct wire w = to(NODE_C, sizes[i]);
         may_fragment(&w);
         lab_send(lab, 0, &w);
-        join(lab, &got, 1400);
+        join(lab, 3, &got, 1400);
         assert_int_equal(got.n, w.n);
         assert_memory_equal(got.at + 34, w.at + 34, w.n - 34);
     }
@@ -250,7 +223,7 @@ static void fragments_keep_the_options_they_must(void **state)
     add_option(&w, 7, 8);    // record route: in the first only
     add_option(&w, 0x94, 4); // router alert: in each (RFC 2113)
     lab_send(lab, 0, &w);
-    join(lab, &got, 1400);
+    join(lab, 3, &got, 1400);
     assert_int_equal(got.n, w.n);
     assert_memory_equal(got.at + 34, w.at + 34, w.n - 34);
     assert_int_equal(lab->count, 3);

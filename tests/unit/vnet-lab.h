@@ -304,3 +304,43 @@ static inline void lab_meet(struct lab *lab)
     lab_send(lab, 1, &b);
     lab_send(lab, 3, &c);
 }
+
+// A part of a packet: its payload's bytes from..to, multiples of 8.
+static inline struct wire part(const struct wire *whole, size_t from, size_t to)
+{
+    struct wire w = *whole;
+    bool more = to < whole->n - 34;
+    memcpy(w.at + 34, whole->at + 34 + from, to - from);
+    w.n = 34 + to - from;
+    set16(&w, 16, (unsigned)w.n - 14);
+    set16(&w, 20, (more ? 0x2000 : 0) | (unsigned)from / 8);
+    seal_ipv4(&w);
+    return w;
+}
+
+// Puts what came out together, which must be the fragments of one packet for this plug, in order.
+static inline void join(const struct lab *lab, unsigned plug, struct wire *whole, size_t mtu)
+{
+    size_t payload = 0;
+    assert_true(lab->count > 0);
+    memset(whole, 0, sizeof *whole);
+    for (unsigned i = 0; i < lab->count; i++) {
+        const struct wire *w = &lab->out[i].frame;
+        size_t header = 4u * (w->at[14] & 15u);
+        unsigned fragment = number_at(w, 20, 2);
+        assert_int_equal(lab->out[i].plug, plug);
+        assert_true(w->n - 14 <= mtu);
+        assert_int_equal(w->n - 14, number_at(w, 16, 2));
+        assert_int_equal(word_sum(w->at + 14, header, 0), 0xffff);
+        assert_int_equal((fragment & 0x1fff) * 8, payload);
+        assert_int_equal((fragment & 0x2000) != 0, i + 1 < lab->count);
+        assert_int_equal(number_at(w, 18, 2), number_at(&lab->out[0].frame, 18, 2));
+        if (i == 0) {
+            memcpy(whole->at, w->at, 14 + header);
+            whole->n = 14 + header;
+        }
+        memcpy(whole->at + whole->n, w->at + 14 + header, w->n - 14 - header);
+        whole->n += w->n - 14 - header;
+        payload += w->n - 14 - header;
+    }
+}
