@@ -222,6 +222,25 @@ static void zones_are_split(void **state)
     assert_string_equal(printed(&lab->out[0].frame), "x.test. 1 05000001;||");
 }
 
+// A server answers guests of other networks as it does its own.
+static void servers_are_asked_from_elsewhere(void **state)
+{
+    struct lab *lab = *state;
+    add_node(lab, "far", 1, OFFICE + 9);
+    add(lab, RECORD(.network = 1, .name = "in.corp.test", .type = VNET_A, .a = OFFICE + 20));
+    lab_meet(lab);
+    static const char *const names[] = {"in.corp.test", "far"};
+    for (size_t i = 0; i < 2; i++) {
+        struct wire message = query(names[i], A);
+        struct wire w = udp(MAC_ROUTER, MAC_A, NODE_A, OFFICE, 5353, 53, &message);
+        lab_send(lab, 0, &w);
+        assert_hex(lab_answer(lab), 26, "0a020001 c0a80065 0035 14e9");
+        assert_int_equal(udp_sum(lab_answer(lab)), 0xffff);
+        assert_int_equal(flags(lab_answer(lab)), NOERROR_AA);
+        assert_int_equal(number_at(lab_answer(lab), AT_DNS + 6, 2), 1);
+    }
+}
+
 static void with_edns(struct wire *w, unsigned size, unsigned version)
 {
     w->at[11] = 1;
@@ -389,6 +408,7 @@ int main(void)
         LAB_TEST(records_are_checked),
         LAB_TEST(aliases_end),
         LAB_TEST(zones_are_split),
+        LAB_TEST(servers_are_asked_from_elsewhere),
         LAB_TEST(edns_decides_the_size),
         LAB_TEST(only_edns_0_is_spoken),
         LAB_TEST(wrong_queries_are_told),

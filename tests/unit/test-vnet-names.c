@@ -140,6 +140,20 @@ static void an_address_behind_a_nat_stays_there(void **state)
     assert_answer(0, "router.home.test", A, "router.home.test. 1 c0a80001;");
 }
 
+static void a_nat_is_no_server_to_the_outside(void **state)
+{
+    struct lab *lab = *state;
+    struct wire message = query("router", A);
+    struct wire w = udp(router_macs[1], MAC_A, OFFICE + 7, 0x02010101, 5353, 53, &message);
+    lab_send(lab, 1, &w);
+    for (unsigned i = 0; i < lab->count; i++) {
+        const struct wire *got = &lab->out[i].frame;
+        assert_false(number_at(got, 12, 2) == 0x0800 && got->at[23] == 17);
+    }
+    const struct vnet_counters *home = vnet_network_counters(lab->v, 0);
+    assert_int_equal(home->drops[VNET_DROP_NO_PORT] + home->drops[VNET_DROP_NAT_FILTERED], 1);
+}
+
 // The routers' other frames are advertisements, and questions who has an address.
 static unsigned dhcp_answers(const struct lab *lab)
 {
@@ -249,6 +263,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LAB_TEST(a_nodes_name_is_short_at_home),
         LAB_TEST(an_address_behind_a_nat_stays_there),
+        LAB_TEST(a_nat_is_no_server_to_the_outside),
         LAB_TEST(a_clients_name_is_the_one_it_gives),
         LAB_TEST(a_node_without_an_address_gets_one_by_dhcp),
         LAB_TEST(an_ipv6_network_has_no_dhcp),
