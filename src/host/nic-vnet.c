@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "host/nic-socket.h"
 #include "proto/caller.h"
+#include "proto/datagram.h"
 #include "proto/line.h"
 #include "proto/unix.h"
 #include "proto/vnet.h"
@@ -88,13 +89,14 @@ static bool serves(const json_t *hello, const char *server)
 {
     const char *who = json_string_value(json_object_get(hello, "hello"));
     const char *listen = json_string_value(json_object_get(hello, "listen"));
-    struct nic_file a;
-    struct nic_file b;
+    struct socket_file a;
+    struct socket_file b;
     if (!who || strcmp(who, "tailmac-vnet") != 0 || !listen ||
         json_integer_value(json_object_get(hello, "version")) != 1)
         return false;
-    return strcmp(listen, server) == 0 || (nic_file_find(listen, &a) && nic_file_find(server, &b) &&
-                                           nic_file_same(&a, &b)); // a symbolic link
+    return strcmp(listen, server) == 0 ||
+           (socket_file_find(listen, &a) && socket_file_find(server, &b) &&
+            socket_file_same(&a, &b)); // a symbolic link
 }
 
 static void on_line(void *arg, const json_t *line)

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "host/nic-socket.h"
 #include "host/nic-vnet.h"
+#include "proto/datagram.h"
 
 enum {
     LOOK_MS = 200,
@@ -43,11 +44,11 @@ struct nic {
     enum kind kind; // of server the socket is connected to
     bool up;        // the guest's cable
     bool held;
-    struct nic_file server_file; // the plain server we are connected to
-    struct nic_vnet *vnet;       // being asked, or where our plug is
-    struct nic_file asked;       // whose control socket
-    struct nic_file stranger;    // a control socket that is not a vnet's
-    int vnet_looks;              // for which a vnet is awaited
+    struct socket_file server_file; // the plain server we are connected to
+    struct nic_vnet *vnet;          // being asked, or where our plug is
+    struct socket_file asked;       // whose control socket
+    struct socket_file stranger;    // a control socket that is not a vnet's
+    int vnet_looks;                 // for which a vnet is awaited
     struct nic_hooks hooks;
     nic_settled *settled; // of the last nic_attach(); NULL: told
     void *settled_arg;
@@ -93,8 +94,8 @@ static void disconnect(struct nic *n)
 
 static bool connect_plain(struct nic *n)
 {
-    struct nic_file file;
-    if (!nic_file_find(n->server, &file) || nic_socket_connect(n->fd, n->server) < 0)
+    struct socket_file file;
+    if (!socket_file_find(n->server, &file) || nic_socket_connect(n->fd, n->server) < 0)
         return false;
     n->server_file = file;
     connected(n, PLAIN, "");
@@ -110,7 +111,7 @@ static bool ask_vnet(struct nic *n)
 {
     AUTO_FREE char *control = nic_vnet_control(n->server);
     nic_vnet_close(TAKE_PTR(n->vnet));
-    if (!nic_file_find(control, &n->asked) || nic_file_same(&n->asked, &n->stranger))
+    if (!socket_file_find(control, &n->asked) || socket_file_same(&n->asked, &n->stranger))
         return false;
     const struct nic_vnet_client client = {.server = n->server,
                                            .path = n->path,
@@ -186,7 +187,7 @@ static void begin(struct nic *n)
 static void replace_socket(struct nic *n)
 {
     struct err e;
-    int fd = nic_socket_new();
+    int fd = datagram_socket();
     if (fd < 0 || nic_socket_bind(fd, n->path, &n->path_ino, &e) < 0) {
         if (fd >= 0)
             close(fd);
@@ -202,14 +203,14 @@ static void replace_socket(struct nic *n)
 
 static void look_at_server(struct nic *n)
 {
-    struct nic_file now;
-    if (!nic_file_find(n->server, &now) || !nic_socket_alive(n->server)) {
+    struct socket_file now;
+    if (!socket_file_find(n->server, &now) || !datagram_answers(n->server)) {
         log_line("nic: the server at %s is gone", n->server);
         disconnect(n);
         return;
     }
-    if (!nic_file_same(&now, &n->server_file)) {
-        n->stranger = (struct nic_file){0};
+    if (!socket_file_same(&now, &n->server_file)) {
+        n->stranger = (struct socket_file){0};
         connect_plain(n);
     }
     ask_vnet(n); // it may have had no control socket yet when we connected
@@ -251,11 +252,11 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 
 static int make_socket(struct nic *n, const struct store *s, struct err *e)
 {
-    n->fd = nic_socket_new();
+    n->fd = datagram_socket();
     if (n->fd < 0)
         return err_sys(e, "cannot make the NIC's socket");
     n->path = xasprintf("/tmp/qemu-dgram-%s.sock", n->id);
-    if (!nic_socket_alive(n->path) && nic_socket_bind(n->fd, n->path, &n->path_ino, e) == 0)
+    if (!datagram_answers(n->path) && nic_socket_bind(n->fd, n->path, &n->path_ino, e) == 0)
         return 0;
     free(TAKE_PTR(n->path));
     if (runtime_path(s, n->id, RUNTIME_NIC, &n->path, e) < 0)
@@ -280,10 +281,10 @@ void nic_free(struct nic *n)
 {
     if (!n)
         return;
-    struct nic_file now;
+    struct socket_file now;
     event_free(n->timer);
     nic_vnet_close(n->vnet);
-    if (n->path && nic_file_find(n->path, &now) && now.ino == n->path_ino)
+    if (n->path && socket_file_find(n->path, &now) && now.ino == n->path_ino)
         unlink(n->path); // ours still, not that of a VM of the same name in another bundle
     if (n->fd >= 0)
         close(n->fd);
@@ -311,7 +312,7 @@ void nic_attach(struct nic *n, const char *server, nic_settled *settled, void *a
     free(n->server);
     n->server = xstrdup(server);
     n->vnet_looks = 0;
-    n->stranger = (struct nic_file){0};
+    n->stranger = (struct socket_file){0};
     n->settled = settled;
     n->settled_arg = arg;
     if (server && !n->held) {

@@ -1,4 +1,4 @@
-// Unix sockets.
+// Unix stream sockets.
 #include "proto/unix.h"
 
 #include <errno.h>
@@ -114,31 +114,6 @@ int unix_send(int sock, const char *data, size_t n, int fd)
         at += w > 0 ? (size_t)w : 0;
     }
     return 0;
-}
-
-int unix_datagram(struct err *e)
-{
-    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
-    if (fd < 0)
-        return err_sys(e, "cannot make a socket");
-    fcntl(fd, F_SETFD, FD_CLOEXEC);
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-    return fd;
-}
-
-bool unix_answers(const char *path, int type)
-{
-    struct sockaddr_un addr;
-    struct err ignored;
-    if (unix_address(path, &addr, &ignored) < 0)
-        return false;
-    AUTO_CLOSE int fd = socket(AF_UNIX, type, 0);
-    if (fd < 0)
-        return false;
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-    // EPERM: a datagram socket that accepts from one only; EAGAIN: one with many waiting.
-    return connect(fd, (struct sockaddr *)&addr, sizeof addr) == 0 || errno == EPERM ||
-           errno == EAGAIN;
 }
 
 bool unix_peer_allowed(int fd)

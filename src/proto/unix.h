@@ -23,13 +23,6 @@ int unix_connect_now(const char *path);
 // end is gone, or, for a non-blocking socket, takes nothing for 10 s. Raises no SIGPIPE.
 int unix_send(int sock, const char *data, size_t n, int fd);
 
-// A datagram socket, non-blocking, close-on-exec.
-int unix_datagram(struct err *e);
-
-// Whether somebody receives at `path`: datagrams, or (SOCK_STREAM) connections. For the caller who
-// is about to take the path.
-bool unix_answers(const char *path, int type);
-
 // Whether the other end is of the same user, or root's.
 bool unix_peer_allowed(int fd);
 

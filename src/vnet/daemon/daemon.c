@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -18,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "proto/datagram.h"
 #include "proto/unix.h"
 #include "vnet/capture/capture.h"
 #include "vnet/daemon/control.h"
@@ -236,11 +236,16 @@ static int take_path(struct daemon *d, struct err *e)
     return 0;
 }
 
-static int check_free(const char *path, int type, struct err *e)
+static int refuse_path(const char *path, struct err *e)
 {
-    if (path && unix_answers(path, type))
-        return err_set(e, ERR_BUSY, "another program listens at %s", path);
-    return 0;
+    return err_set(e, ERR_BUSY, "another program listens at %s", path);
+}
+
+static int check_free_stream(const char *path, struct err *e)
+{
+    AUTO_CLOSE int fd = path ? unix_connect_now(path) : -1;
+    bool many_wait = path && fd < 0 && errno == EAGAIN;
+    return fd >= 0 || many_wait ? refuse_path(path, e) : 0;
 }
 
 static const char *capture_path(const struct daemon *d)
@@ -271,9 +276,8 @@ static int open_sockets(struct daemon *d, struct err *e)
     const struct daemon_options *o = d->options;
     json_t *hello = json_pack("{s:s, s:i, s:i, s:s}", "hello", "tailmac-vnet", "version", 1, "pid",
                               (int)getpid(), "listen", o->listen);
-    if (check_free(o->listen, SOCK_DGRAM, e) < 0 ||
-        check_free(o->listen_stream, SOCK_STREAM, e) < 0 ||
-        check_free(o->control, SOCK_STREAM, e) < 0) {
+    if ((datagram_answers(o->listen) && refuse_path(o->listen, e) < 0) ||
+        check_free_stream(o->listen_stream, e) < 0 || check_free_stream(o->control, e) < 0) {
         json_decref(hello);
         return -1;
     }

@@ -15,6 +15,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "proto/datagram.h"
 #include "proto/unix.h"
 #include "vnet/daemon/daemon.h"
 #include "vnet/daemon/pair.h"
@@ -35,9 +36,9 @@ int datagram_bind(const char *path, struct err *e)
     AUTO_FREE char *draft = xasprintf("%s.new", path);
     if (unix_address(draft, &addr, e) < 0)
         return -1;
-    AUTO_CLOSE int fd = pair_socket(e);
+    AUTO_CLOSE int fd = datagram_socket();
     if (fd < 0)
-        return -1;
+        return err_sys(e, "cannot make a socket");
     unlink(draft);
     if (bind(fd, (struct sockaddr *)&addr, sizeof addr) < 0 || chmod(draft, 0600) < 0 ||
         rename(draft, path) < 0) {
@@ -92,10 +93,10 @@ static int rotate(struct datagram *g, const struct address *to, struct err *e)
 // A socket that reaches the client, whose frame came through `via`.
 static int reach(struct datagram *g, const struct address *to, int via, bool *mutual, struct err *e)
 {
-    AUTO_CLOSE int fd = pair_socket(e);
+    AUTO_CLOSE int fd = datagram_socket();
     *mutual = false;
     if (fd < 0)
-        return -1;
+        return err_sys(e, "cannot make a socket");
     if (connect(fd, (const struct sockaddr *)&to->is, to->size) == 0)
         return TAKE_FD(fd);
     if (errno != EPERM || via != g->fd)

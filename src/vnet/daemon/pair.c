@@ -6,15 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "proto/unix.h"
 #include "vnet/daemon/daemon.h"
-
-// Bounds the frames in flight to a client; net.core.wmem_max may give less.
-enum { SNDBUF = 4 << 20 };
 
 bool address_equal(const struct address *a, const struct sockaddr_un *b, socklen_t size)
 {
@@ -35,41 +30,24 @@ void address_text(const struct address *a, char *out, size_t n)
         snprintf(out, n, "%.*s", (int)length, a->is.sun_path);
 }
 
-int pair_socket(struct err *e)
+static bool find_file(const struct address *a, struct socket_file *out)
 {
-    int size = SNDBUF;
-    int fd = unix_datagram(e);
-    if (fd >= 0)
-        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-    return fd;
-}
-
-static bool stat_peer(const struct pair *p, struct stat *st)
-{
-    char path[sizeof p->peer.is.sun_path + 2];
-    address_text(&p->peer, path, sizeof path);
-    return stat(path, st) == 0;
+    char path[sizeof a->is.sun_path + 1];
+    address_text(a, path, sizeof path);
+    return !is_abstract(a) && socket_file_find(path, out);
 }
 
 void pair_init(struct pair *p, const struct address *peer)
 {
-    struct stat st;
     p->peer = *peer;
-    if (is_abstract(peer) || !stat_peer(p, &st))
-        return;
-    p->dev = st.st_dev;
-    p->ino = st.st_ino;
-    p->made = os_modified(&st);
+    if (!find_file(peer, &p->file))
+        p->file = (struct socket_file){0};
 }
 
 bool pair_replaced(const struct pair *p)
 {
-    struct stat st;
-    if (is_abstract(&p->peer) || !stat_peer(p, &st))
-        return false;
-    struct timespec made = os_modified(&st);
-    return st.st_dev != p->dev || st.st_ino != p->ino || made.tv_sec != p->made.tv_sec ||
-           made.tv_nsec != p->made.tv_nsec;
+    struct socket_file now;
+    return find_file(&p->peer, &now) && !socket_file_same(&now, &p->file);
 }
 
 int pair_send(struct port *p, struct frame *const *frames, unsigned n)
@@ -104,8 +82,7 @@ void pair_read(struct port *port)
 enum presence pair_look(const struct port *port)
 {
     const struct pair *p = (const struct pair *)port;
-    struct err ignored;
-    AUTO_CLOSE int scratch = unix_datagram(&ignored);
+    AUTO_CLOSE int scratch = datagram_socket();
     if (scratch < 0)
         return PRESENT;
     if (pair_replaced(p))

@@ -6,9 +6,9 @@
 #pragma once
 
 #include <sys/un.h>
-#include <time.h>
 
 #include "base/os.h"
+#include "proto/datagram.h"
 #include "vnet/daemon/port.h"
 
 struct address {
@@ -21,18 +21,13 @@ void address_text(const struct address *a, char *out, size_t n); // "/path" or "
 struct pair {
     struct port port;
     struct address peer;
-    dev_t dev; // of the peer's file: a client that starts again makes another,
-    ino_t ino; // maybe of the same number
-    struct timespec made;
+    struct socket_file file; // the peer's: a client that starts again makes another
     bool mutual;
     bool ours_alone; // nothing from others is left in the socket
     // What came from others while they still could send; NULL: dropped.
     void (*stray)(struct daemon *d, int fd, const struct os_datagram *from_other);
     LIST_ENTRY(pair) same_hash; // of the public socket's clients
 };
-
-// A datagram socket with a big buffer, non-blocking, close-on-exec. -1 with *e.
-int pair_socket(struct err *e);
 
 void pair_init(struct pair *p, const struct address *peer);
 int pair_send(struct port *p, struct frame *const *frames, unsigned n);
