@@ -147,10 +147,12 @@ int os_receive(int fd, struct os_datagram *d, int n, bool names)
     return n < OS_DATAGRAMS_MAX ? n : OS_DATAGRAMS_MAX;
 }
 
-int os_send(int fd, const struct os_datagram *d, int n)
+int os_send(int fd, const struct os_datagram *d, int n, const struct sockaddr_un *to,
+            socklen_t to_size)
 {
     for (int i = 0; i < n; i++)
-        if (send(fd, d[i].data, d[i].size, MSG_DONTWAIT) < 0)
+        if (sendto(fd, d[i].data, d[i].size, MSG_DONTWAIT, (const struct sockaddr *)to, to_size) <
+            0)
             return i > 0 ? i : -1;
     return n;
 }

@@ -161,14 +161,16 @@ int os_receive(int fd, struct os_datagram *d, int n, bool names)
     return got;
 }
 
-int os_send(int fd, const struct os_datagram *d, int n)
+int os_send(int fd, const struct os_datagram *d, int n, const struct sockaddr_un *to,
+            socklen_t to_size)
 {
     struct mmsghdr m[OS_DATAGRAMS_MAX];
     struct iovec io[OS_DATAGRAMS_MAX];
     n = n < OS_DATAGRAMS_MAX ? n : OS_DATAGRAMS_MAX;
     for (int i = 0; i < n; i++) {
         io[i] = (struct iovec){d[i].data, d[i].size};
-        m[i].msg_hdr = (struct msghdr){.msg_iov = &io[i], .msg_iovlen = 1};
+        m[i].msg_hdr = (struct msghdr){
+            .msg_name = (void *)to, .msg_namelen = to_size, .msg_iov = &io[i], .msg_iovlen = 1};
     }
     return sendmmsg(fd, m, (unsigned)n, MSG_DONTWAIT | MSG_NOSIGNAL);
 }

@@ -73,8 +73,10 @@ struct os_datagram {
 // Returns how many were received, at most OS_DATAGRAMS_MAX; -1 with errno. What is longer than its
 // buffer is cut. `names` asks who sent them.
 int os_receive(int fd, struct os_datagram *d, int n, bool names);
-// Sends on a connected socket. Returns how many went, at least one; -1 with errno.
-int os_send(int fd, const struct os_datagram *d, int n);
+// Sends to one address; NULL: on a connected socket. Returns how many went, at least one; -1 with
+// errno.
+int os_send(int fd, const struct os_datagram *d, int n, const struct sockaddr_un *to,
+            socklen_t to_size);
 
 // Asks for timers as precise as the system has them, for this thread.
 void os_precise_timers(void);

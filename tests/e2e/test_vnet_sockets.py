@@ -58,6 +58,11 @@ def introduce(*clients):
         assert one.resolve() == ROUTER_MAC
 
 
+def introduced(client):
+    introduce(client)
+    return client
+
+
 def refused(vnet):
     return vnet.ask("counters")["daemon"]["refused"]
 
@@ -128,14 +133,26 @@ def test_paths_that_cannot_be_shown(vnet, control, world):
             assert told["peer"] == world.sock("odd") + "???[2J?"
 
 
-def test_who_connected_before_another_spoke_connects_again(client):
-    one, other = client(1, True), client(2, True)
-    one.resolve()
-    with pytest.raises(PermissionError):  # the socket it has connected to is the other's now
-        other.sock.send(broadcast(other.mac, b"hello"))
-    other.open()
-    introduce(other)
-    one.reaches(other)
+def test_clients_that_connected_before_one_of_them_spoke(client):
+    """Two VMs that start at once: only one gets the socket for itself, and the other works, too."""
+    one, other, third = client(1, True), client(2, True), client(3, True)
+    introduce(one, other)
+    late = client(4, True)
+    introduce(third, late)
+    for a, b in ((one, other), (other, one), (third, other), (late, one), (one, late)):
+        a.reaches(b)
+
+
+def test_a_client_that_connects_itself_later(client, vnet):
+    one, other = client(1, False), client(2, True)
+    introduce(one, other)
+    for kind in (True, False):
+        one.sock.connect(vnet.path)  # the public socket is another one by now
+        one.send(broadcast(one.mac, b"here"))
+        if kind:
+            introduce(other)
+        other.reaches(one)
+        one.reaches(other)
 
 
 def test_the_lab_says_where(make_vnet, world):
@@ -158,8 +175,8 @@ def test_the_lab_says_where(make_vnet, world):
 
 @pytest.mark.parametrize("connected", [True, False])
 def test_a_client_that_never_reads_delays_nobody(client, vnet, connected):
-    sender, stalled, good = client(1, True), client(2, connected), client(3, connected)
-    introduce(sender, stalled, good)
+    sender, stalled, good = (introduced(client(n, mode))
+                             for n, mode in ((1, True), (2, connected), (3, connected)))
 
     def slow():
         return next(c for c in vnet.ask("counters")["plugs"]

@@ -22,12 +22,29 @@
 
 enum { BUCKETS = 256 };
 
+// The public socket, or one that was it. Clients that have connected themselves to it take frames
+// from no other: it stays as long as there are such.
+struct door {
+    struct datagram *g;
+    int fd;
+    struct event *readable;
+    unsigned users; // who has a pointer to it
+};
+
+// A client. One that has not connected itself has a socket of its own to be sent to by, and the
+// other kind a duplicate of its door's.
+struct client {
+    struct pair pair;
+    struct door *door;  // NULL: it has not connected itself
+    struct door *heard; // the last one it has spoken through
+    LIST_ENTRY(client) same_hash;
+};
+
 struct datagram {
     struct daemon *d;
     char *path;
-    int fd;
-    struct event *readable;
-    LIST_HEAD(, pair) buckets[BUCKETS];
+    struct door *door; // the public one
+    LIST_HEAD(, client) buckets[BUCKETS];
 };
 
 int datagram_bind(const char *path, struct err *e)
@@ -51,13 +68,37 @@ int datagram_bind(const char *path, struct err *e)
 
 static void on_frames(evutil_socket_t fd, short what, void *arg);
 
-static void listen_on(struct datagram *g, int fd)
+static void leave(struct door *door)
 {
-    if (g->readable)
-        event_free(g->readable);
-    g->fd = fd;
-    g->readable = event_new(g->d->base, fd, EV_READ | EV_PERSIST, on_frames, g);
-    event_add(g->readable, NULL);
+    if (--door->users > 0)
+        return;
+    event_free(door->readable);
+    close(door->fd);
+    free(door);
+}
+
+static void point(struct door **pointer, struct door *door)
+{
+    struct door *before = *pointer;
+    *pointer = door;
+    if (door)
+        door->users++;
+    if (before)
+        leave(before);
+}
+
+// Puts a new public socket in the place of the old one.
+static int open_door(struct datagram *g, struct err *e)
+{
+    int fd = datagram_bind(g->path, e);
+    if (fd < 0)
+        return -1;
+    struct door *door = xcalloc(1, sizeof *door);
+    *door = (struct door){.g = g, .fd = fd};
+    door->readable = event_new(g->d->base, fd, EV_READ | EV_PERSIST, on_frames, door);
+    event_add(door->readable, NULL);
+    point(&g->door, door);
+    return 0;
 }
 
 static unsigned bucket_of(const struct sockaddr_un *from, socklen_t size)
@@ -65,116 +106,127 @@ static unsigned bucket_of(const struct sockaddr_un *from, socklen_t size)
     return (unsigned)(hash_bytes(from, size) % BUCKETS);
 }
 
-static struct pair *find(struct datagram *g, const struct os_datagram *m)
+static struct client *find(struct datagram *g, const struct os_datagram *m)
 {
-    struct pair *p;
-    LIST_FOREACH(p, &g->buckets[bucket_of(&m->from, m->from_size)], same_hash)
-        if (address_equal(&p->peer, &m->from, m->from_size))
-            return p;
+    struct client *c;
+    LIST_FOREACH(c, &g->buckets[bucket_of(&m->from, m->from_size)], same_hash)
+        if (address_equal(&c->pair.peer, &m->from, m->from_size))
+            return c;
     return NULL;
 }
 
 // --- reaching a client ---
 
-// Makes the public socket the client's own.
-static int rotate(struct datagram *g, const struct address *to, struct err *e)
-{
-    int fresh = datagram_bind(g->path, e);
-    if (fresh < 0)
-        return -1;
-    AUTO_CLOSE int old = g->fd;
-    listen_on(g, fresh);
-    // Who has connected to `old` meanwhile, and is not this client, has to connect again.
-    if (connect(old, (const struct sockaddr *)&to->is, to->size) < 0)
-        return err_sys(e, "cannot connect to a client");
-    return TAKE_FD(old);
-}
-
-// A socket that reaches the client, whose frame came through `via`.
-static int reach(struct datagram *g, const struct address *to, int via, bool *mutual, struct err *e)
+// A socket of our own that is connected to the client; EPERM: it takes frames from another only.
+static int reach(const struct address *to, struct err *e)
 {
     AUTO_CLOSE int fd = datagram_socket();
-    *mutual = false;
-    if (fd < 0)
-        return err_sys(e, "cannot make a socket");
-    if (connect(fd, (const struct sockaddr *)&to->is, to->size) == 0)
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&to->is, to->size) == 0)
         return TAKE_FD(fd);
-    if (errno != EPERM || via != g->fd)
-        return err_sys(e, "cannot connect to a client");
-    *mutual = true;
-    return rotate(g, to, e);
+    int error = errno;
+    err_sys(e, "cannot connect to a client");
+    errno = error;
+    return -1;
 }
 
-static void free_pair(struct port *port)
+// The door's socket, for a client that has connected itself to it. The next clients get another,
+// so that few share one: who does not read what it gets there holds up the others.
+static int share(struct door *door, struct err *e)
 {
-    struct pair *p = (struct pair *)port;
-    LIST_REMOVE(p, same_hash);
-    free(p);
+    int fd = fcntl(door->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return err_sys(e, "cannot share a client's socket");
+    if (door == door->g->door && open_door(door->g, e) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
 }
 
-static void stray(struct daemon *d, int fd, const struct os_datagram *m);
-
-static void set_mutual(struct pair *p, bool mutual)
+static void free_client(struct port *port)
 {
-    p->mutual = mutual;
-    port_listen(&p->port, mutual);
+    struct client *c = (struct client *)port;
+    LIST_REMOVE(c, same_hash);
+    point(&c->door, NULL);
+    point(&c->heard, NULL);
+    free(c);
 }
 
-// One that started again at the same path, or connected itself later.
+static int send_from_door(struct port *p, struct frame *const *frames, unsigned n)
+{
+    const struct client *c = (const struct client *)p;
+    return pair_send_to(p, c->door ? &c->pair.peer : NULL, frames, n);
+}
+
+// One that has started again at the same path, or has connected itself to where it spoke last.
 static bool revive(struct port *port)
 {
-    struct pair *p = (struct pair *)port;
-    struct datagram *g = port->d->datagram;
+    struct client *c = (struct client *)port;
     struct err ignored;
-    bool mutual;
-    if (p->mutual) // it has to speak first
-        return false;
-    int fd = reach(g, &p->peer, g->fd, &mutual, &ignored);
+    struct door *door = NULL;
+    int fd = reach(&c->pair.peer, &ignored);
+    if (fd < 0 && errno == EPERM && c->heard != c->door) {
+        door = c->heard;
+        fd = share(door, &ignored);
+    }
     if (fd < 0)
         return false;
     port_move(port, fd);
-    set_mutual(p, mutual);
-    pair_init(p, &p->peer);
+    pair_init(&c->pair, &c->pair.peer);
+    point(&c->door, door);
     return true;
 }
 
 static const struct port_ops datagram_ops = {
     .kind = "datagram",
-    .send = pair_send,
+    .send = send_from_door,
     .revive = revive,
     .look = pair_look,
-    .read = pair_read,
-    .free = free_pair,
+    .free = free_client,
 };
 
 // --- the first frame ---
 
-static struct pair *open_pair(struct datagram *g, const struct address *from, int fd, bool mutual,
-                              const struct place *place, struct err *e)
+// Takes the descriptor when it succeeds.
+static struct client *open_client(struct datagram *g, const struct address *from, struct door *door,
+                                  int fd, const struct place *place, struct err *e)
 {
     char peer[sizeof from->is.sun_path + 2];
-    struct pair *p = xcalloc(1, sizeof *p);
-    pair_init(p, from);
-    p->stray = stray;
+    struct client *c = xcalloc(1, sizeof *c);
+    pair_init(&c->pair, from);
     address_text(from, peer, sizeof peer);
-    if (port_open(g->d, &p->port, &datagram_ops, fd, place, peer, e) < 0) {
-        free(p);
+    if (port_open(g->d, &c->pair.port, &datagram_ops, fd, place, peer, e) < 0) {
+        free(c);
         return NULL;
     }
-    LIST_INSERT_HEAD(&g->buckets[bucket_of(&from->is, from->size)], p, same_hash);
-    set_mutual(p, mutual);
-    return p;
+    point(&c->door, door);
+    LIST_INSERT_HEAD(&g->buckets[bucket_of(&from->is, from->size)], c, same_hash);
+    return c;
 }
 
-static struct pair *welcome(struct datagram *g, const struct os_datagram *m, int via)
+static struct client *connect_back(struct door *via, const struct address *from,
+                                   const struct place *place, struct err *e)
 {
-    struct daemon *d = g->d;
+    struct door *door = NULL;
+    AUTO_CLOSE int fd = reach(from, e);
+    if (fd < 0 && errno == EPERM) {
+        door = via;
+        fd = share(door, e);
+    }
+    struct client *c = fd < 0 ? NULL : open_client(via->g, from, door, fd, place, e);
+    if (c)
+        fd = -1;
+    return c;
+}
+
+static struct client *welcome(struct door *via, const struct os_datagram *m)
+{
+    struct daemon *d = via->g->d;
     struct address from = {m->from, m->from_size};
     char peer[sizeof from.is.sun_path + 2];
     struct mac mac;
     struct place place;
     struct err e;
-    bool mutual;
     address_text(&from, peer, sizeof peer);
     if (!place_mac(m->data, m->size, &mac)) {
         daemon_refuse(d, REFUSED_NO_MAC, peer, NULL);
@@ -188,80 +240,69 @@ static struct pair *welcome(struct datagram *g, const struct os_datagram *m, int
         daemon_refuse(d, REFUSED_FULL, peer, &mac);
         return NULL;
     }
-    AUTO_CLOSE int fd = reach(g, &from, via, &mutual, &e);
-    struct pair *p = fd < 0 ? NULL : open_pair(g, &from, fd, mutual, &place, &e);
-    if (p)
-        fd = -1;
-    else
+    struct client *c = connect_back(via, &from, &place, &e);
+    if (!c)
         daemon_refuse(d, REFUSED_UNREACHABLE, peer, &mac);
-    return p;
-}
-
-// Whether the client's socket still has the pair's, not this public one, for its own. Connecting
-// to it once more changes nothing then, and is refused where it has moved.
-static bool still_mutual(const struct pair *p)
-{
-    return connect(p->port.fd, (const struct sockaddr *)&p->peer.is, p->peer.size) == 0;
+    return c;
 }
 
 // Whether who speaks through `via` is another client than the known one at its path, which has
 // started again, or one that has connected itself anew.
-static bool has_changed(const struct pair *p, int via, const struct os_datagram *m)
+static bool has_changed(const struct client *c, const struct door *via, const struct os_datagram *m)
 {
     struct mac mac;
     struct mac known;
-    if (p->port.fd == via) // its own socket was the public one until this very turn
-        return false;
-    if (p->mutual)
-        return pair_replaced(p) || !still_mutual(p);
+    if (c->door)
+        return c->door != via && pair_replaced(&c->pair);
     return place_mac(m->data, m->size, &mac) &&
-           (vnet_macs(p->port.d->v, p->port.plug, &known, 1) == 0 ||
+           (vnet_macs(via->g->d->v, c->pair.port.plug, &known, 1) == 0 ||
             memcmp(&mac, &known, sizeof mac) != 0) &&
-           pair_replaced(p);
+           pair_replaced(&c->pair);
 }
 
-static void public_frame(struct datagram *g, int via, const struct os_datagram *m)
+static void public_frame(struct door *via, const struct os_datagram *m)
 {
     if (m->from_size <= offsetof(struct sockaddr_un, sun_path)) {
-        daemon_refuse(g->d, REFUSED_ANONYMOUS, "", NULL);
+        daemon_refuse(via->g->d, REFUSED_ANONYMOUS, "", NULL);
         return;
     }
-    struct pair *p = find(g, m);
-    if (p && has_changed(p, via, m)) {
-        port_gone(&p->port, "another client speaks from its path");
-        p = NULL;
+    struct client *c = find(via->g, m);
+    if (c && has_changed(c, via, m)) {
+        port_gone(&c->pair.port, "another client speaks from its path");
+        c = NULL;
     }
-    if (!p)
-        p = welcome(g, m, via);
-    if (p)
-        port_input(&p->port, m->data, m->size);
-}
-
-static void stray(struct daemon *d, int fd, const struct os_datagram *m)
-{
-    public_frame(d->datagram, fd, m);
+    if (!c)
+        c = welcome(via, m);
+    if (!c)
+        return;
+    if (c->heard != via)
+        point(&c->heard, via);
+    port_input(&c->pair.port, m->data, m->size);
 }
 
 static void on_frames(evutil_socket_t fd, short what, void *arg)
 {
     (void)what;
-    struct datagram *g = arg;
-    struct os_datagram *m = daemon_batch(g->d);
+    struct door *door = arg;
+    struct os_datagram *m = daemon_batch(door->g->d);
     int n = os_receive(fd, m, PORT_BATCH, true);
+    struct door *held = NULL;
+    point(&held, door); // while its clients come and go
     for (int i = 0; i < n; i++)
-        public_frame(g, fd, &m[i]);
+        public_frame(door, &m[i]);
+    point(&held, NULL);
 }
 
 struct datagram *datagram_new(struct daemon *d, const char *path, struct err *e)
 {
-    int fd = datagram_bind(path, e);
-    if (fd < 0)
-        return NULL;
     struct datagram *g = xcalloc(1, sizeof *g);
     g->d = d;
     g->path = xstrdup(path);
-    listen_on(g, fd);
-    return g;
+    if (open_door(g, e) == 0)
+        return g;
+    free(g->path);
+    free(g);
+    return NULL;
 }
 
 void datagram_retire(struct datagram *g)
@@ -274,8 +315,7 @@ void datagram_free(struct datagram *g)
 {
     if (!g)
         return;
-    event_free(g->readable);
-    close(g->fd);
+    point(&g->door, NULL);
     free(g->path);
     free(g);
 }

@@ -1,9 +1,10 @@
 // The public datagram socket: whoever sends a frame to its path becomes a client.
 //
-// Linux lets a connected datagram socket receive from its peer only. So a client which has
-// connected itself to the public socket gets that very socket for its own, and a new one takes the
-// path over ("rotation"); one that has not connected gets a fresh socket to be sent to by. One
-// socket for all would do for neither: one stalled client could fill its buffer.
+// Linux lets a connected datagram socket receive from its peer only. So a client that has connected
+// itself to the public socket is answered from that very socket, and a new one takes the path over
+// ("rotation"); one that has not connected gets a fresh socket to be sent to by. One socket for all
+// would do for neither: one stalled client could fill its buffer. Those share one that connected
+// themselves before the first of them spoke.
 #pragma once
 
 #include "base/err.h"

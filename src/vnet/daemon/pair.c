@@ -50,32 +50,14 @@ bool pair_replaced(const struct pair *p)
     return find_file(&p->peer, &now) && !socket_file_same(&now, &p->file);
 }
 
-int pair_send(struct port *p, struct frame *const *frames, unsigned n)
+int pair_send_to(struct port *p, const struct address *to, struct frame *const *frames, unsigned n)
 {
     struct os_datagram d[PORT_BATCH];
     for (unsigned i = 0; i < n; i++) {
         d[i].data = (void *)vnet_frame_data(frames[i]);
         d[i].size = vnet_frame_size(frames[i]);
     }
-    return os_send(p->fd, d, (int)n);
-}
-
-void pair_read(struct port *port)
-{
-    struct pair *p = (struct pair *)port;
-    struct os_datagram *d = daemon_batch(port->d);
-    int n = os_receive(port->fd, d, PORT_BATCH, !p->ours_alone);
-    if (n < 0 && errno != EAGAIN && errno != EINTR) {
-        port_gone(port, strerror(errno));
-        return;
-    }
-    for (int i = 0; i < n; i++) {
-        if (p->ours_alone || address_equal(&p->peer, &d[i].from, d[i].from_size))
-            port_input(port, d[i].data, d[i].size);
-        else if (p->stray)
-            p->stray(port->d, port->fd, &d[i]);
-    }
-    p->ours_alone = p->ours_alone || n < PORT_BATCH;
+    return os_send(p->fd, d, (int)n, to ? &to->is : NULL, to ? to->size : 0);
 }
 
 // EPERM: somebody is there who accepts frames only from the socket that it is connected to.

@@ -59,8 +59,9 @@ int place_find(const struct daemon *d, const struct identity *who, struct place 
     *out = (struct place){.network = (unsigned)network};
     if (node)
         memcpy(out->link, node->link, sizeof out->link);
-    if (who->name || node)
-        snprintf(out->name, sizeof out->name, "%s", who->name ? who->name : node->entry.name);
+    // The lab's author wants to find the lab's names, whatever the client is called.
+    if (node || who->name)
+        snprintf(out->name, sizeof out->name, "%s", node ? node->entry.name : who->name);
     else if (who->mac)
         name_by_mac(who->mac, out->name);
     else

@@ -2,6 +2,7 @@
 #include "vnet/daemon/private.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "proto/unix.h"
+#include "vnet/daemon/daemon.h"
 #include "vnet/daemon/datagram.h"
 #include "vnet/daemon/pair.h"
 
@@ -18,6 +20,8 @@ struct private
 {
     struct pair pair;
     char *address;
+    bool mutual;     // connected back: nobody else can send to it
+    bool ours_alone; // nothing from others is left in the socket
 };
 
 static void free_private(struct port *p)
@@ -31,14 +35,34 @@ static void free_private(struct port *p)
 // Until the client has connected, it is the control connection that tells whether it is there.
 static enum presence look(const struct port *p)
 {
-    return ((const struct pair *)p)->mutual ? pair_look(p) : PRESENT;
+    return ((const struct private *)p)->mutual ? pair_look(p) : PRESENT;
+}
+
+static int send_connected(struct port *p, struct frame *const *frames, unsigned n)
+{
+    return pair_send_to(p, NULL, frames, n);
+}
+
+static void read_frames(struct port *port)
+{
+    struct private *p = (struct private *)port;
+    struct os_datagram *d = daemon_batch(port->d);
+    int n = os_receive(port->fd, d, PORT_BATCH, !p->ours_alone);
+    if (n < 0 && errno != EAGAIN && errno != EINTR) {
+        port_gone(port, strerror(errno));
+        return;
+    }
+    for (int i = 0; i < n; i++)
+        if (p->ours_alone || address_equal(&p->pair.peer, &d[i].from, d[i].from_size))
+            port_input(port, d[i].data, d[i].size);
+    p->ours_alone = p->ours_alone || n < PORT_BATCH;
 }
 
 static const struct port_ops private_ops = {
     .kind = "private",
-    .send = pair_send,
+    .send = send_connected,
     .look = look,
-    .read = pair_read,
+    .read = read_frames,
     .free = free_private,
 };
 
@@ -95,13 +119,13 @@ const char *private_address(const struct port *p)
 
 int private_connect(struct port *port, struct err *e)
 {
-    struct pair *p = (struct pair *)port;
+    struct private *p = (struct private *)port;
     if (port->ops != &private_ops)
         return err_set(e, ERR_USAGE, "plug %u is not private", port->plug);
-    if (connect(port->fd, (struct sockaddr *)&p->peer.is, p->peer.size) < 0)
+    if (connect(port->fd, (struct sockaddr *)&p->pair.peer.is, p->pair.peer.size) < 0)
         return err_sys(e, "cannot connect to %s", port->peer);
     p->mutual = true;
-    pair_init(p, &p->peer);
+    pair_init(&p->pair, &p->pair.peer);
     port_listen(port, true);
     port_go_on(port);
     return 0;
