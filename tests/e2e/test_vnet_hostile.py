@@ -120,8 +120,19 @@ def overlapping_fragments(_, evil, count, rng):
                                                    fragment=more | offset, ident=number // 4 % 65536)))
 
 
+def never_read(vnet, _, count, __):
+    """Clients that ask and never take the answers."""
+    deaf = [Evil(vnet, f"deaf{n}") for n in range(8)]
+    for number, one in enumerate(deaf):
+        source = b"\x02\0\0\0\1" + bytes([number])
+        for _ in range(count // 4):
+            one.send(ether(BROADCAST, source, 0x0806, bytes(28)))
+    for one in deaf:
+        one.close()
+
+
 ATTACKS = [malformed, wrong_sizes, wrong_stream_lengths, unknown_macs, stolen_mac, arp_storm,
-           starvation, overlapping_fragments]
+           starvation, overlapping_fragments, never_read]
 
 
 @pytest.fixture
