@@ -1,6 +1,7 @@
 // What may be asked of a running daemon.
 #include "vnet/daemon/control.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -180,6 +181,16 @@ void control_client_ended(void *arg, uint64_t client)
 
 // --- the lab ---
 
+static int unknown_fault(const char *name, struct err *e)
+{
+    char right[128];
+    size_t n = 0;
+    for (int i = 0; i < VNET_DNS_FAULT_COUNT && n < sizeof right; i++)
+        n += (size_t)snprintf(right + n, sizeof right - n, "%s%s", i ? ", " : "",
+                              vnet_dns_fault_name((enum vnet_dns_fault)i));
+    return err_set(e, ERR_USAGE, "unknown DNS fault '%.80s' (%s)", name, right);
+}
+
 static int fault_arg(const json_t *args, struct err *e)
 {
     const char *name;
@@ -188,7 +199,7 @@ static int fault_arg(const json_t *args, struct err *e)
     for (int i = 0; i < VNET_DNS_FAULT_COUNT; i++)
         if (strcmp(vnet_dns_fault_name((enum vnet_dns_fault)i), name) == 0)
             return i;
-    return err_set(e, ERR_USAGE, "unknown DNS fault '%.80s'", name);
+    return unknown_fault(name, e);
 }
 
 static void verb_dns(void *arg, struct request *rq, const json_t *args)
