@@ -606,8 +606,8 @@ def test_a_lease_that_does_not_fit_is_left_out(make_vnet, world):
 
 
 def test_capture(make_vnet, world):
-    path = world.sock("net") + ".pcapng"
-    vnet = make_vnet(args=["--capture", path])
+    path = os.path.join(os.path.realpath(world.dir), "net.pcapng")
+    vnet = make_vnet(args=["--capture", "net.pcapng"])  # of the directory that it was started in
     one = world.keep(Datagram(1, vnet.path, world.sock("c1"), True))
     introduce(one)
     capture = vnet.ask("status")["capture"]

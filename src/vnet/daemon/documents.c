@@ -27,12 +27,13 @@ static int64_t seconds_since(uint64_t ns)
     return (int64_t)((clock_ns() - ns) / NS);
 }
 
-// A path of a file, which may be of any bytes; NULL is null.
+// A file's path, which may be of any bytes, for those who are elsewhere; NULL is null.
 static json_t *path_document(const char *path)
 {
     if (!path)
         return json_null();
-    AUTO_FREE char *shown = xstrdup(path);
+    AUTO_FREE char *here = *path == '/' ? NULL : getcwd(NULL, 0);
+    AUTO_FREE char *shown = here ? xasprintf("%s/%s", here, path) : xstrdup(path);
     text_clean(shown);
     return json_string(shown);
 }

@@ -113,8 +113,10 @@ static void tell(struct lease_file *f, unsigned network, unsigned i, const struc
         memcmp(&was->mac, &l->mac, sizeof l->mac) == 0)
         return;
     *was = (struct told){l->address, l->mac, l->until};
-    json_t *event = lease_document(f->d, network, l);
-    json_object_set_new(event, "event", json_string("lease"));
+    json_t *event = json_pack("{s:s}", "event", "lease");
+    json_t *lease = lease_document(f->d, network, l);
+    json_object_update(event, lease);
+    json_decref(lease);
     daemon_event(f->d, event);
 }
 
