@@ -216,6 +216,7 @@ json_t *counters_document(const struct daemon *d)
     for (unsigned i = 0; i < d->lab->network_count; i++) {
         json_t *doc = json_pack("{s:s}", "name", network_name(d, i));
         add_counters(doc, vnet_network_counters(d->v, i));
+        add_count(doc, "nat_evicted", vnet_network_counters(d->v, i)->nat_evicted);
         json_array_append_new(networks, doc);
     }
     return json_pack("{s:o, s:o, s:{s:o}}", "plugs", plugs, "networks", networks, "daemon",
