@@ -1,11 +1,13 @@
 """vnet's sockets with clients that are nothing but a socket: who gets in, who gets which frames, what
 becomes of those who stall, vanish, come back or talk nonsense."""
 import contextlib
+import fcntl
 import os
 import signal
 import socket
 import struct
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,7 @@ from lab.wire import PLAIN, Datagram, Stream, broadcast
 
 pytestmark = pytest.mark.usefixtures("tm")  # at whose end nothing may be left
 BUSY, USAGE, FAILED = 5, 2, 1
+F_OFD_SETLK = 37  # of Linux
 ROUTER_MAC = "52:ee:ee:ee:ee:01"
 LAB = """
 networks:
@@ -50,6 +53,12 @@ def stream(world, vnet):
 @pytest.fixture
 def control(vnet):
     return vnet.control()
+
+
+def slept(pid):
+    """How often a process went to sleep."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
 
 
 def introduce(*clients):
@@ -503,6 +512,15 @@ def test_a_second_one_is_refused(vnet, client, binaries, world):
     assert second.err == f"vnet: another vnet listens at {vnet.path}\n"
     one.reaches(other)
     introduce(other)
+
+
+def test_the_lock_of_one_that_is_ending_is_waited_for(world, binaries):
+    path = world.sock("net")
+    with open(path + ".lock", "w", encoding="ascii") as ending:
+        fcntl.fcntl(ending, F_OFD_SETLK, struct.pack("hhqqi", fcntl.F_WRLCK, 0, 0, 0, 0))
+        vnet = world.keep(Proc([binaries / "vnet", "--listen", path], env=world.env))
+        eventually(lambda: slept(vnet.pid) > 10, what="a wait for the lock")
+    vnet.expect(f"vnet: listening on {path}\n")
 
 
 @pytest.mark.parametrize("option", ["--listen", "--control", "--listen-stream"])

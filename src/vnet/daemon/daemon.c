@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@
 // A client that is silent is looked at once a second; one whose MAC another claims, at once, but
 // not more often than this.
 enum { SWEEP_S = 1, LOOK_NS = 10000000, NOISE_MAX = 20, FILES_MAX = 4096 };
+enum { LOCK_MS = 2000, LOCK_STEP_MS = 5 };
 #define WALL_SLACK_NS 1000000u
 
 // --- what the clients do ---
@@ -222,14 +224,24 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
 
 // --- starting ---
 
+// Whoever holds the lock and does not answer was killed a moment ago, or is about to listen.
+static bool may_end(const char *control, int64_t deadline)
+{
+    AUTO_CLOSE int fd = unix_connect_now(control);
+    bool answers = fd >= 0 || errno == EAGAIN;
+    return !answers && clock_ms() < deadline && poll(NULL, 0, LOCK_STEP_MS) == 0;
+}
+
 // Two of one path would take the clients from each other.
 static int take_path(struct daemon *d, struct err *e)
 {
     const char *path = d->options->listen;
     AUTO_FREE char *lock = xasprintf("%s.lock", path);
+    const int64_t deadline = clock_ms() + LOCK_MS;
     do
         d->lock = lock_take(AT_FDCWD, lock, LOCK_EXCLUSIVE, e);
-    while (d->lock < 0 && e->code == ERR_NO_VM && access(lock, F_OK) == 0);
+    while (d->lock < 0 && ((e->code == ERR_NO_VM && access(lock, F_OK) == 0) ||
+                           (e->code == ERR_BUSY && may_end(d->options->control, deadline))));
     if (d->lock < 0 && e->code == ERR_BUSY)
         return err_set(e, ERR_BUSY, "another vnet listens at %s", path);
     if (d->lock < 0 && e->code == ERR_NO_VM) // as lock_take() calls it
