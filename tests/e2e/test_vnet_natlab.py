@@ -129,6 +129,12 @@ def query(name, number):
     return struct.pack("!HHHHHH", number, 0x0100, 1, 0, 0, 0) + labels + struct.pack("!BHH", 0, 1, 1)
 
 
+def is_answer(number, at):
+    """To the query with that number, its UDP header at that offset."""
+    return lambda frame: (frame[at:at + 2] == struct.pack("!H", 53)
+                          and frame[at + 8:at + 10] == struct.pack("!H", number))
+
+
 def address_of(message):
     """Of the one A record of an answer; None for NXDOMAIN."""
     flags, _, answers = struct.unpack("!HHH", message[2:8])
@@ -142,7 +148,7 @@ def lookup4(one, name, router=ROUTER, router_mac=ROUTER_MAC, source=None):
     one.resolve(router)  # and so it knows us
     udp = Udp(5353, 53, query(name, number)).pack(source, router)
     one.send(ip_frame(one.mac, router_mac, source, router, UDP, udp))
-    frame = one.until(lambda frame: frame[34:36] == b"\0\x35" and frame[42:44] == struct.pack("!H", number))
+    frame = one.until(is_answer(number, 34))
     packet = Ipv4.parse(Ether.parse(frame).payload)
     return address_of(Udp.parse(packet.payload, packet.src, packet.dst).payload)
 
@@ -153,7 +159,7 @@ def lookup6(one, name):
     ask = query(name, number)
     udp = struct.pack("!HHHH", 5353, 53, 8 + len(ask), 0) + ask
     one.send(ip6_frame(one, ROUTER_MAC, ROUTER6, UDP, udp, 6))
-    frame = one.until(lambda frame: frame[54:56] == b"\0\x35" and frame[62:64] == struct.pack("!H", number))
+    frame = one.until(is_answer(number, 54))
     return address_of(frame[62:])
 
 

@@ -25,7 +25,8 @@ class Answer:
 
 def sections(text):
     """{"ANSWER": [lines], …}"""
-    return {name: body.splitlines() for name, body in re.findall(r";; (\w+) SECTION:\n((?:.+\n)+)", text)}
+    found = re.findall(r";; (\w+) SECTION:\n((?:.+\n)+)", text)
+    return {name: body.splitlines() for name, body in found}
 
 
 def record(line):
