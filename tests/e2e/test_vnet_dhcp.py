@@ -231,7 +231,8 @@ def test_nmap(vnet, node):
     assert found.pop("IP Offered").startswith("192.168.1.")
     assert found.pop("Response 1 of 1", None) is None
     assert found == {"Interface": NIC, "DHCP Message Type": "DHCPOFFER", "Server Identifier": ROUTER,
-                     "IP Address Lease Time": "1h00m00s", "Subnet Mask": "255.255.255.0",
+                     "IP Address Lease Time": "1h00m00s", "Renewal Time Value": "30m00s",
+                     "Rebinding Time Value": "52m30s", "Subnet Mask": "255.255.255.0",
                      "Router": ROUTER, "Domain Name Server": ROUTER, "Domain Name": "home.lab",
                      "Interface MTU": "1400"}
     assert [one["mac"] for one in vnet.ask("leases")["leases"]] == [MAC["a"]], "an offer is no lease"

@@ -6,13 +6,17 @@ from .proc import Proc
 from .wait import SOON
 
 
+SBIN = "/usr/local/sbin:/usr/sbin:/sbin"  # what plain users have no use for outside
+
+
 class Namespace:
     PREPARE = "mount -t tmpfs none /run && ip link set lo up && echo ready && exec cat"
 
     def __init__(self, world):
         self.world = world
+        self.env = world.env | {"PATH": f"{world.env['PATH']}:{SBIN}"}
         self.holder = Proc(["unshare", "--user", "--map-root-user", "--net", "--mount", "sh", "-c",
-                            self.PREPARE], env=world.env)
+                            self.PREPARE], env=self.env)
         try:
             self.holder.expect("ready\n")
         except BaseException:
@@ -28,11 +32,11 @@ class Namespace:
                 "--preserve-credentials", "--", *map(str, argv)]
 
     def spawn(self, *argv):
-        return Proc(self.argv(*argv), env=self.world.env, cwd="/")
+        return Proc(self.argv(*argv), env=self.env, cwd="/")
 
     def run(self, *argv, check=True, timeout=SOON):
         done = subprocess.run(self.argv(*argv), check=False, text=True, capture_output=True,
-                              timeout=timeout, stdin=subprocess.DEVNULL, env=self.world.env, cwd="/")
+                              timeout=timeout, stdin=subprocess.DEVNULL, env=self.env, cwd="/")
         assert done.returncode == 0 or not check, f"{argv}: {done.stdout}{done.stderr}"
         return done
 
