@@ -12,10 +12,11 @@ from lab.wait import eventually
 
 LEASE = 3600  # seconds
 ROUTER = "192.168.1.1"
+# The delay: udhcpc opens its socket after it has asked, and would miss an answer that is there at once.
 LAB = """
 capture: lab.pcapng
 networks: { home: { lan: 192.168.1.1/24, mtu: 1400, domain: home.lab, lease-time: %ds } }
-nodes: { a: {}, b: {} }
+nodes: { a: { link: { delay: 20ms } }, b: {} }
 """
 MAC = {"a": "52:cc:cc:cc:cc:01", "b": "52:cc:cc:cc:cc:02"}
 ADDRESS = {"a": "192.168.1.101", "b": "192.168.1.102"}
@@ -134,10 +135,9 @@ def test_renewed_by_order(vnet, leases, node, kind):
     assert talk(vnet, MAC["a"]) == [*SELECTED, "renewing", "ack"]
 
 
-@pytest.mark.parametrize("kind", [Udhcpc, Dhclient])
-def test_renewed_by_itself(make_vnet, make_node, kind):
+def test_renewed_by_itself(make_vnet, make_node):
     vnet = make_vnet(lab=LAB % 4)
-    client = kind(make_node(vnet, MAC["a"])).start()
+    client = Dhclient(make_node(vnet, MAC["a"])).start()
     client.told(client.BOUND)
     for _ in range(2):
         assert client.told(client.RENEWED)[client.WORDS["address"]] == ADDRESS["a"]
@@ -171,11 +171,11 @@ def test_released(vnet, leases, node, kind):
 
 @pytest.mark.parametrize("kind, options", [(Dhclient, []), (Dhcpcd, ["-1"])])
 def test_known_from_an_earlier_life(vnet, leases, node, kind, options):
-    """INIT-REBOOT: a client that was killed asks for what it remembers."""
+    """INIT-REBOOT: a client that ended without a word asks for what it remembers."""
     client = kind(node).start(*options)
     client.told(client.BOUND)
     leases.fresh(MAC["a"])
-    client.proc.close()
+    client.close()
     leases.aged(MAC["a"])
     client.start(*options)
     assert got(client, client.told("REBOOT")) == given(client)
@@ -206,8 +206,9 @@ def statistics(text):
     return {name: dict(re.findall(r"(.+): (.+)", body)) for name, body in parts}
 
 
-def test_perfdhcp(vnet, node, count):
+def test_perfdhcp(vnet, make_node, count):
     """It is a relay with a hundred clients behind it."""
+    node = make_node(vnet, MAC["b"], name="b")
     node.dhcp()
     exchanges, clients = count(1000, 10000), 100
     done = node.run("perfdhcp", "-4", "-l", NIC, "-r", "1000", "-n", exchanges, "-R", clients, "-W",

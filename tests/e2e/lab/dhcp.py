@@ -24,7 +24,14 @@ class DhcpClient:
 
     def start(self, *options):
         self.proc = self.node.world.keep(self.node.spawn(*self.argv(*options)))
+        self.node.world.keep(self)
         return self
+
+    def close(self):
+        """As a shutdown ends it; dhcpcd leaves its helpers behind when it is killed."""
+        if self.proc.child.returncode is None:
+            self.proc.signal(signal.SIGTERM)
+            self.proc.wait()
 
     def told(self, *reasons):
         """The variables of the script's next call for one of these reasons."""
