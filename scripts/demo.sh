@@ -398,11 +398,13 @@ read_with_tshark() {
         -e frame.interface_name -e ip.src -e ip.dst -e frame.comment
     [ -z "$namespace" ] || show tshark -r "$capture" -Y 'icmp.type == 8 and ip.dst == 10.2.0.80' \
         -T fields -e frame.interface_name -e ip.src -e ip.dst -e ip.ttl
-    say 'Who sent anything at all, under which MAC:'
+    # By numbers: tshark 4.0 names a later section's interfaces after the first section's.
     said=$(tshark -r "$capture" -Y 'frame.packet_flags_direction == 1' -T fields \
-        -e frame.interface_name -e eth.src | sort -u)
+        -e frame.section_number -e frame.interface_id -e eth.src | sort -u)
+    printf '  who sent anything, by section and interface:\n'
     indent "$said"
-    check 'that everybody had one MAC' "$(cut -f2 <<<"$said" | sort | paste -s -d ' ')" \
+    check 'plugs with frames of two MACs' "$(cut -f1,2 <<<"$said" | uniq -d)" ''
+    check 'MACs' "$(cut -f3 <<<"$said" | sort -u | paste -s -d ' ')" \
         "$(printf '%s\n' $mac "$twin_mac" ${namespace:+$other_mac} | sort | paste -s -d ' ')"
 }
 
