@@ -26,6 +26,8 @@ python3 python3-pytest python3-pytest-xdist util-linux iproute2 procps strace ts
 # perfdhcp), DNS, neighbour discovery, paths
 busybox-static isc-dhcp-client dhcpcd-base kea-admin nmap bind9-dnsutils
 ndisc6 traceroute iputils-ping iputils-tracepath
+# the bench: what vnet is measured beside, instructions
+vde-switch valgrind
 END
 }
 

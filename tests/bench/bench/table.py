@@ -10,12 +10,16 @@ from dataclasses import dataclass, field
 @dataclass
 class Figure:
     """What tailmac takes beside what `other` takes; the median of the rounds' ratios must stay below
-    `limit`. None: shown for comparison, nothing is promised."""
+    `limit`, or above it where `more` is better. None: shown for comparison, nothing is promised.
+    `instead` may be met in its place."""
     what: str
     other: str
     limit: float | None
     ours: list = field(default_factory=list)
     theirs: list = field(default_factory=list)
+    unit: str = "s"
+    more: bool = False
+    instead: "Figure | None" = None
 
     def round(self, i, ours, theirs):
         """Measures both; who comes first changes from round to round."""
@@ -35,46 +39,82 @@ class Figure:
         return statistics.median(a / b for a, b in zip(self.ours, self.theirs))
 
     @property
+    def kept(self):
+        return self.ratio >= self.limit if self.more else self.ratio <= self.limit
+
+    @property
     def met(self):
-        return self.limit is None or not self.complete or self.ratio <= self.limit
+        return (self.limit is None or not self.complete or self.kept
+                or (self.instead is not None and self.instead.met))
+
+    def brief(self, values):
+        """The median and the worst of twenty."""
+        if not values:
+            return "-"
+        digits = 3 if self.unit == "s" else 0
+        return f"{statistics.median(values):.{digits}f} / {p95(values, self.more):.{digits}f}"
 
 
-def p95(times):
-    """Nearest rank: of few times the greatest."""
-    return sorted(times)[math.ceil(0.95 * len(times)) - 1]
+@dataclass
+class Sheet:
+    """Rows of text under a title: what is measured and not compared."""
+    title: str
+    head: list
+    rows: list = field(default_factory=list)
+
+    def print(self):
+        print(f"\n{self.title}")
+        print_rows([self.head, *self.rows])
+
+
+def p95(values, more=False):
+    """Nearest rank, from the good end to the bad: of few values the worst."""
+    return sorted(values, reverse=more)[math.ceil(0.95 * len(values)) - 1]
 
 
 def show(figure):
-    doc = {"what": figure.what, "other": figure.other, "limit": figure.limit, "met": figure.met,
-           "ours": figure.ours, "theirs": figure.theirs}
+    doc = {"what": figure.what, "other": figure.other, "unit": figure.unit, "limit": figure.limit,
+           "more": figure.more, "met": figure.met, "ours": figure.ours, "theirs": figure.theirs}
     if figure.complete:
         doc |= {"ratio": figure.ratio, "median": [statistics.median(figure.ours),
                                                   statistics.median(figure.theirs)]}
     return doc
 
 
-def brief(times):
-    return f"{statistics.median(times):.3f} / {p95(times):.3f}" if times else "-"
+def verdict(figure):
+    if not figure.met:
+        return "MISSED"
+    if figure.kept:
+        return "met"
+    return f"met by CPU time: {figure.instead.ratio:.2f}"
+
+
+def promise(figure):
+    text = f"{'>=' if figure.more else '<='} {figure.limit:.2f}"
+    return text + (f", or CPU <= {figure.instead.limit:.2f}" if figure.instead else "")
 
 
 def row(figure):
-    start = [figure.what, figure.other, brief(figure.ours), brief(figure.theirs)]
+    start = [f"{figure.what}, {figure.unit}", figure.other, figure.brief(figure.ours),
+             figure.brief(figure.theirs)]
     if not figure.complete:
         return [*start, "-", "", "not compared"]
     if figure.limit is None:
         return [*start, f"{figure.ratio:.2f}", "", ""]
-    return [*start, f"{figure.ratio:.2f}", f"<= {figure.limit:.2f}",
-            "met" if figure.met else "MISSED"]
+    return [*start, f"{figure.ratio:.2f}", promise(figure), verdict(figure)]
 
 
-HEAD = ["what", "beside", "ours s, median / p95", "theirs", "ratio", "promised", ""]
+HEAD = ["what", "beside", "ours, median / p95", "theirs", "ratio", "promised", ""]
+
+
+def print_rows(rows):
+    widths = [max(len(line[i]) for line in rows) for i in range(len(rows[0]))]
+    for line in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
 
 
 def print_table(figures):
-    rows = [HEAD, *map(row, figures)]
-    widths = [max(len(line[i]) for line in rows) for i in range(len(HEAD))]
-    for line in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+    print_rows([HEAD, *map(row, figures)])
 
 
 def first_line(argv):
