@@ -13,15 +13,15 @@
 
 const struct vnet_limits vnet_default_limits = {
     .networks = 64,
-    .plugs = 256,
+    .plugs = 1024,
     .macs_per_plug = 64,
     .leases = 1024,
     .neighbours = 1024,
     .mappings = 4096,
-    .small_frames = 8192,
-    .frames = 8192,
-    .jumbo_frames = 1024,
-    .deliveries = 32768,
+    .small_frames = 16384,
+    .frames = 16384,
+    .jumbo_frames = 4096,
+    .deliveries = 65536,
 };
 
 enum {
