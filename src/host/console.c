@@ -3,16 +3,14 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <event2/listener.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <unistd.h>
 
 #include "base/logfile.h"
 #include "base/mem.h"
-#include "proto/unix.h"
+#include "proto/listener.h"
 #include "vm/store.h"
 
 enum {
@@ -32,10 +30,9 @@ struct client {
 struct console {
     struct event_base *base;
     struct bufferevent *engine;
-    struct evconnlistener *listener;
+    struct listener *listener;
     struct evbuffer *recent;
     struct logfile *log;
-    char *path;
     char line[LINE_KEPT];
     size_t line_len;
     char last[LINE_KEPT];
@@ -156,17 +153,9 @@ static void on_client_end(struct bufferevent *io, short what, void *arg)
     client_free(arg);
 }
 
-static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *addr, int len,
-                      void *arg)
+static void on_accept(void *arg, int fd)
 {
-    (void)l;
-    (void)addr;
-    (void)len;
     struct console *c = arg;
-    if (!unix_peer_allowed(fd)) {
-        close(fd);
-        return;
-    }
     struct client *cl = xcalloc(1, sizeof *cl);
     cl->console = c;
     cl->io = bufferevent_socket_new(c->base, fd, BEV_OPT_CLOSE_ON_FREE);
@@ -181,20 +170,17 @@ struct console *console_new(struct event_base *base, int engine_fd, const char *
                             const struct console_hooks *hooks, struct err *e)
 {
     struct console *c = xcalloc(1, sizeof *c);
-    *c = (struct console){.base = base, .path = xstrdup(path), .hooks = *hooks};
+    *c = (struct console){.base = base, .hooks = *hooks};
     c->recent = evbuffer_new();
     c->engine = bufferevent_socket_new(base, engine_fd, BEV_OPT_CLOSE_ON_FREE);
     bufferevent_setcb(c->engine, on_engine, on_engine_drained, on_engine_end, c);
     bufferevent_enable(c->engine, EV_READ | EV_WRITE);
     c->log = logfile_open(vm_fd, VM_CONSOLE_LOG, LOG_LIMIT, e);
-    int fd = c->log ? unix_listen(path, e) : -1;
-    if (fd < 0) {
-        console_free(c);
-        return NULL;
-    }
-    c->listener = evconnlistener_new(base, on_accept, c,
-                                     LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
-    return c;
+    c->listener = c->log ? listener_new(base, path, on_accept, c, e) : NULL;
+    if (c->listener)
+        return c;
+    console_free(c);
+    return NULL;
 }
 
 const char *console_last(const struct console *c)
@@ -219,16 +205,12 @@ void console_free(struct console *c)
 {
     if (!c)
         return;
-    if (c->listener) {
-        evconnlistener_free(c->listener);
-        unlink(c->path);
-    }
+    listener_free(c->listener);
     struct client *cl;
     while ((cl = LIST_FIRST(&c->clients)))
         client_free(cl);
     bufferevent_free(c->engine);
     evbuffer_free(c->recent);
     logfile_close(c->log);
-    free(c->path);
     free(c);
 }

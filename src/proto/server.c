@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <event2/buffer.h>
-#include <event2/listener.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,13 +11,21 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "proto/fds.h"
 #include "proto/line.h"
-#include "proto/unix.h"
+#include "proto/listener.h"
 
 // A client that does not read what it asked for is let go: its next read finds the end.
-enum { INPUT_AT_ONCE = 16 << 10, OUTPUT_MAX = 8 << 20, FLUSH_MS = 200 };
+// Whoever comes when there are too many waits until one ends: each may have descriptors in flight.
+enum {
+    INPUT_AT_ONCE = 16 << 10,
+    OUTPUT_MAX = 8 << 20,
+    CLIENTS_MAX = 400, // a vnet has one for each of 256 plugs, perhaps
+    FLUSH_MS = 200,    // for one that does not read, at the end
+    END_MS = 2000,     // for all of them
+};
 
 // Not a bufferevent, which would lose the descriptors that come with lines.
 struct client {
@@ -41,13 +48,13 @@ struct request {
 
 struct server {
     struct event_base *base;
-    struct evconnlistener *listener;
-    char *path;
+    struct listener *listener; // NULL: retired
     json_t *hello;
     const struct verb *verbs;
     void *arg;
     void (*client_ended)(void *arg, uint64_t client); // NULL: nobody asks
     uint64_t last_client;
+    unsigned client_count;
     LIST_HEAD(, client) clients;
     LIST_HEAD(, request) requests;
 };
@@ -61,6 +68,8 @@ static void client_free(struct client *c)
         if (rq->client == c)
             rq->client = NULL;
     LIST_REMOVE(c, link);
+    if (s->client_count-- == CLIENTS_MAX && s->listener)
+        listener_pause(s->listener, false);
     event_free(c->readable);
     event_free(c->writable);
     evbuffer_free(c->in);
@@ -206,17 +215,9 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
         event_add(c->writable, NULL);
 }
 
-static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *addr, int len,
-                      void *arg)
+static void on_accept(void *arg, int fd)
 {
-    (void)l;
-    (void)addr;
-    (void)len;
     struct server *s = arg;
-    if (!unix_peer_allowed(fd)) {
-        close(fd);
-        return;
-    }
     struct client *c = xcalloc(1, sizeof *c);
     *c = (struct client){.server = s,
                          .number = ++s->last_client,
@@ -226,6 +227,8 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
                          .readable = event_new(s->base, fd, EV_READ | EV_PERSIST, on_readable, c),
                          .writable = event_new(s->base, fd, EV_WRITE, on_writable, c)};
     LIST_INSERT_HEAD(&s->clients, c, link);
+    if (++s->client_count == CLIENTS_MAX)
+        listener_pause(s->listener, true);
     event_add(c->readable, NULL);
     send_line(c, s->hello);
 }
@@ -233,17 +236,13 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
 struct server *server_new(struct event_base *base, const char *path, json_t *hello,
                           const struct verb *verbs, void *arg, struct err *e)
 {
-    int fd = unix_listen(path, e);
-    if (fd < 0) {
-        json_decref(hello);
-        return NULL;
-    }
     struct server *s = xcalloc(1, sizeof *s);
-    *s = (struct server){
-        .base = base, .path = xstrdup(path), .hello = hello, .verbs = verbs, .arg = arg};
-    s->listener = evconnlistener_new(base, on_accept, s,
-                                     LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
-    return s;
+    *s = (struct server){.base = base, .hello = hello, .verbs = verbs, .arg = arg};
+    s->listener = listener_new(base, path, on_accept, s, e);
+    if (s->listener)
+        return s;
+    server_free(s);
+    return NULL;
 }
 
 void server_event(struct server *s, json_t *event)
@@ -260,21 +259,31 @@ void server_on_client_end(struct server *s, void (*ended)(void *arg, uint64_t cl
     s->client_ended = ended;
 }
 
-// The last answers ("stopped") must arrive although the process is about to end.
-static void flush(struct client *c)
+static void flush(struct client *c, int64_t deadline)
 {
     struct pollfd p = {.fd = c->fd, .events = POLLOUT};
-    while (evbuffer_get_length(c->out) > 0 && poll(&p, 1, FLUSH_MS) > 0)
+    while (evbuffer_get_length(c->out) > 0 && clock_ms() < deadline && poll(&p, 1, FLUSH_MS) > 0)
         if (evbuffer_write(c->out, p.fd) <= 0)
             return;
 }
 
+// The last answers ("stopped") must arrive although the process is about to end: first what needs
+// no waiting, so that who does not read takes no time away from the others.
+static void end_clients(struct server *s)
+{
+    int64_t deadline = clock_ms() + END_MS;
+    struct client *c;
+    LIST_FOREACH(c, &s->clients, link)
+        evbuffer_write(c->out, c->fd);
+    while ((c = LIST_FIRST(&s->clients))) {
+        flush(c, deadline);
+        client_free(c);
+    }
+}
+
 void server_retire(struct server *s)
 {
-    if (s->listener) {
-        evconnlistener_free(s->listener);
-        unlink(s->path);
-    }
+    listener_free(s->listener);
     s->listener = NULL;
 }
 
@@ -284,11 +293,7 @@ void server_free(struct server *s)
         return;
     server_retire(s);
     s->client_ended = NULL;
-    struct client *c;
-    while ((c = LIST_FIRST(&s->clients))) {
-        flush(c);
-        client_free(c);
-    }
+    end_clients(s);
     struct request *rq;
     while ((rq = LIST_FIRST(&s->requests))) {
         LIST_REMOVE(rq, link);
@@ -296,6 +301,5 @@ void server_free(struct server *s)
         free(rq);
     }
     json_decref(s->hello);
-    free(s->path);
     free(s);
 }

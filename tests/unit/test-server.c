@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -462,6 +463,69 @@ static void who_does_not_read_does_not_hold_up_the_end(void **state)
     leave(&p);
 }
 
+static void many_who_do_not_read_do_not_either(void **state)
+{
+    enum { PEERS = 30 };
+    struct world *w = *state;
+    struct peer p[PEERS];
+    AUTO_FREE char *text = xcalloc(1, (1 << 20) + 1);
+    memset(text, 'x', 1 << 20);
+    for (int i = 0; i < PEERS; i++) {
+        p[i] = join(w);
+        say(w, &p[i], "{\"verb\":\"events\"}\n");
+        assert_hears(w, &p[i], "{\"id\":null,\"ok\":{}}");
+    }
+    server_event(w->server, json_pack("{s:s}", "event", text));
+    int64_t before = clock_ms();
+    server_free(w->server);
+    w->server = NULL;
+    assert_true(clock_ms() - before < 4000);
+    for (int i = 0; i < PEERS; i++)
+        leave(&p[i]);
+}
+
+// --- many ---
+
+static void one_too_many_waits(void **state)
+{
+    enum { MOST = 400 };
+    struct world *w = *state;
+    struct peer p[MOST];
+    for (int i = 0; i < MOST; i++)
+        p[i] = join(w);
+    struct peer waits = join_unheard(w);
+    assert_serves(w, &p[0]);
+    json_t *line = NULL;
+    assert_false(heard(&waits, &line));
+    leave(&p[1]);
+    assert_hears(w, &waits, "{\"hello\":\"test\"}");
+    leave(&waits);
+    for (int i = 0; i < MOST; i++)
+        if (i != 1)
+            leave(&p[i]);
+}
+
+// The loop must not go round and round because of a connection that cannot be accepted.
+static void without_descriptors_it_waits(void **state)
+{
+    struct world *w = *state;
+    struct rlimit was;
+    struct peer p = join_unheard(w);
+    getrlimit(RLIMIT_NOFILE, &was);
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){.rlim_max = was.rlim_max});
+    event_base_loop(w->base, EVLOOP_NONBLOCK);
+    int turns = 0;
+    const int64_t end = clock_ms() + 250;
+    for (; clock_ms() < end; turns++) {
+        event_base_loopexit(w->base, &(struct timeval){.tv_usec = 250000});
+        event_base_loop(w->base, EVLOOP_ONCE);
+    }
+    setrlimit(RLIMIT_NOFILE, &was);
+    assert_true(turns < 20);
+    assert_hears(w, &p, "{\"hello\":\"test\"}");
+    leave(&p);
+}
+
 // --- descriptors ---
 
 // One end of a pipe is passed beside a text, and closed here; the other one tells what became of
@@ -609,6 +673,9 @@ int main(void)
         TEST(the_last_answer_arrives),
         TEST(a_big_last_answer_arrives_whole),
         TEST(who_does_not_read_does_not_hold_up_the_end),
+        TEST(many_who_do_not_read_do_not_either),
+        TEST(one_too_many_waits),
+        TEST(without_descriptors_it_waits),
         TEST(a_descriptor_comes_with_its_request),
         TEST(a_descriptor_finds_the_later_of_two_requests),
         TEST(a_descriptor_waits_for_its_whole_line),

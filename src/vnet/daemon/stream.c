@@ -2,7 +2,6 @@
 #include "vnet/daemon/stream.h"
 
 #include <errno.h>
-#include <event2/listener.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +12,7 @@
 
 #include "base/mem.h"
 #include "base/parse.h"
-#include "proto/unix.h"
+#include "proto/listener.h"
 #include "vnet/daemon/daemon.h"
 #include "vnet/daemon/framing.h"
 
@@ -35,7 +34,7 @@ struct connection {
 struct stream {
     struct daemon *d;
     char *path;
-    struct evconnlistener *listener;
+    struct listener *listener;
     LIST_HEAD(, connection) strangers; // no frame yet
     unsigned stranger_count;
     uint64_t count; // of all there were
@@ -208,14 +207,10 @@ static void on_stranger(evutil_socket_t fd, short what, void *arg)
         turn_away(c);
 }
 
-static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *addr, int len,
-                      void *arg)
+static void on_accept(void *arg, int fd)
 {
-    (void)l;
-    (void)addr;
-    (void)len;
     struct stream *s = arg;
-    if (s->stranger_count == STRANGERS_MAX || !unix_peer_allowed(fd)) {
+    if (s->stranger_count == STRANGERS_MAX) {
         daemon_refuse(s->d, REFUSED_FULL, s->path, NULL);
         close(fd);
         return;
@@ -232,15 +227,14 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
 
 struct stream *stream_new(struct daemon *d, const char *path, struct err *e)
 {
-    int fd = unix_listen(path, e);
-    if (fd < 0)
-        return NULL;
     struct stream *s = xcalloc(1, sizeof *s);
     s->d = d;
     s->path = xstrdup(path);
-    s->listener = evconnlistener_new(d->base, on_accept, s,
-                                     LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
-    return s;
+    s->listener = listener_new(d->base, path, on_accept, s, e);
+    if (s->listener)
+        return s;
+    stream_free(s);
+    return NULL;
 }
 
 void stream_free(struct stream *s)
@@ -249,8 +243,7 @@ void stream_free(struct stream *s)
         return;
     while (!LIST_EMPTY(&s->strangers))
         turn_away(LIST_FIRST(&s->strangers));
-    unlink(s->path);
-    evconnlistener_free(s->listener);
+    listener_free(s->listener);
     free(s->path);
     free(s);
 }
