@@ -199,8 +199,19 @@ void nat_quote(const struct packet *p, struct frame *f, size_t icmp)
     translate_quote(p->network->nat, f, icmp + ICMP_HEADER, TO);
 }
 
+// What is sealed anew below must have been right before.
+static bool is_whole_error(struct packet *p, const struct view *w)
+{
+    if (checksum_finish(checksum_add(0, w->payload)) == 0)
+        return true;
+    drop(p, VNET_DROP_BAD_ICMP);
+    return false;
+}
+
 static bool error_out(struct packet *p, struct frame *f, const struct view *w)
 {
+    if (!is_whole_error(p, w))
+        return false;
     if (!translate_quote(p->network->nat, f, w->at + ICMP_HEADER, TO)) {
         drop(p, VNET_DROP_NAT_FILTERED);
         return false;
@@ -213,10 +224,8 @@ static bool error_out(struct packet *p, struct frame *f, const struct view *w)
 // RFC 5508, REQ-3 to REQ-5. One that is about a packet of the router's own is the router's.
 static enum nat_verdict error_in(struct packet *p, struct frame *f, const struct view *w)
 {
-    if (checksum_finish(checksum_add(0, w->payload)) != 0) {
-        drop(p, VNET_DROP_BAD_ICMP);
+    if (!is_whole_error(p, w))
         return NAT_DROPPED;
-    }
     const struct mapping *m = translate_quote(p->network->nat, f, w->at + ICMP_HEADER, FROM);
     if (!m)
         return NAT_OURS;

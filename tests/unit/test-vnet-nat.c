@@ -380,6 +380,9 @@ static void errors_from_inside_find_the_sender(void **state)
     error = error_about(&end_d, NODE_C, 0x0303, &inside, 100);
     got = passes(lab, &end_d, &error, &end_c); // in another's name: it is no secret
     assert_quotes(got, &in);
+    error.at[40] ^= 1;
+    lab_refused(lab, 4, &error, VNET_DROP_BAD_ICMP);
+    assert_int_equal(lab->count, 0);
     struct wire lie = inside;
     lie.at[36] ^= 1;
     error = error_about(&end_e, NODE_C, 0x0303, &lie, 100);
