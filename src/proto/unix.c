@@ -45,10 +45,13 @@ int unix_listen(const char *path, struct err *e)
     if (fd < 0)
         return err_sys(e, "cannot make a socket");
     unlink(path);
-    if (bind(fd, (struct sockaddr *)&addr, sizeof addr) < 0 || chmod(path, 0600) < 0 ||
-        listen(fd, 64) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+    if (bind(fd, (struct sockaddr *)&addr, sizeof addr) < 0)
         return err_sys(e, "cannot listen at %s", path);
-    return TAKE_FD(fd);
+    if (chmod(path, 0600) == 0 && listen(fd, 64) == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
+        return TAKE_FD(fd);
+    err_sys(e, "cannot listen at %s", path);
+    unlink(path);
+    return -1;
 }
 
 int unix_connect(const char *path, bool *absent, struct err *e)

@@ -17,7 +17,7 @@ from lab.wait import SOON, eventually, gone
 from lab.wire import PLAIN, Datagram, Stream, broadcast
 
 pytestmark = pytest.mark.usefixtures("tm")  # at whose end nothing may be left
-BUSY, USAGE, FAILED = 5, 2, 1
+BUSY, USAGE, FAILED, CANNOT = 5, 2, 1, 8
 F_OFD_SETLK = 37  # of Linux
 ROUTER_MAC = "52:ee:ee:ee:ee:01"
 LAB = """
@@ -544,6 +544,31 @@ def test_signals_end_it(vnet, client, number):
     vnet.proc.signal(number)
     assert vnet.proc.wait() == 0
     assert not os.path.exists(vnet.path) and not os.path.exists(vnet.path + ".ctl")
+
+
+@pytest.mark.parametrize("call, error", [
+    ("socket", "EMFILE"), ("bind", "ENOSPC"), ("chmod", "EPERM"), ("listen", "EADDRINUSE"),
+    ("rename", "EIO")])
+def test_a_start_that_fails_leaves_nothing(binaries, world, call, error):
+    listen, stream = world.sock("net"), world.sock("stream")
+    result = subprocess.run(
+        ["strace", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:error={error}",
+         binaries / "vnet", "--listen", listen, "--listen-stream", stream],
+        env=world.env, cwd=world.dir, capture_output=True, text=True, timeout=SOON, check=False)
+    assert result.returncode != 0 and result.stdout == ""
+    assert result.stderr.startswith("vnet: cannot ") and result.stderr.count("\n") == 1
+    assert not list(world.dir.glob("*.sock*"))
+
+
+def test_a_start_that_cannot_be_told_is_none(binaries, world):
+    """Who waits for the line would wait for ever."""
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        result = subprocess.run(
+            [binaries / "vnet", "--listen", world.sock("net")], env=world.env, cwd=world.dir,
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=SOON, check=False)
+    assert result.returncode == CANNOT
+    assert "cannot say that it listens: No space left" in result.stderr
+    assert not list(world.dir.glob("*.sock*"))
 
 
 def test_killed_and_started_again(vnet, client, world):

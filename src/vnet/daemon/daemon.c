@@ -374,8 +374,8 @@ static int begin(struct daemon *d, struct err *e)
     open_loop(d);
     if (open_lab(d, e) < 0 || open_capture(d, e) < 0 || open_sockets(d, e) < 0)
         return -1;
-    printf("vnet: listening on %s\n", o->listen);
-    fflush(stdout);
+    if (printf("vnet: listening on %s\n", o->listen) < 0 || fflush(stdout) < 0)
+        return err_sys(e, "cannot say that it listens"); // somebody waits for it
     return o->detach ? detach_done(TAKE_FD(d->ready), e) : 0;
 }
 
