@@ -560,6 +560,16 @@ def test_a_start_that_fails_leaves_nothing(binaries, world, call, error):
     assert not list(world.dir.glob("*.sock*"))
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_start_with_closed_descriptors(binaries, world, closed):
+    listen = world.sock("net")
+    subprocess.run(["sh", "-c", f'"$0" --listen "$1" --detach {closed}', binaries / "vnet", listen],
+                   env=world.env, cwd=world.dir, timeout=SOON, check=True)
+    with contextlib.closing(Control(listen + ".ctl")) as control:
+        control.call("shutdown")
+        gone(control.hello["pid"], SOON)
+
+
 def test_a_start_that_cannot_be_told_is_none(binaries, world):
     """Who waits for the line would wait for ever."""
     with open("/dev/full", "w", encoding="utf-8") as full:

@@ -365,6 +365,15 @@ static void open_loop(struct daemon *d)
         log_line("note: no real-time scheduling: %s", strerror(errno));
 }
 
+// Somebody waits for it; not where standard output was closed (EBADF).
+static int say_ready(const struct daemon_options *o, struct err *e)
+{
+    printf("vnet: listening on %s\n", o->listen);
+    if (fflush(stdout) < 0 && errno != EBADF)
+        return err_sys(e, "cannot say that it listens");
+    return 0;
+}
+
 static int begin(struct daemon *d, struct err *e)
 {
     const struct daemon_options *o = d->options;
@@ -374,8 +383,8 @@ static int begin(struct daemon *d, struct err *e)
     open_loop(d);
     if (open_lab(d, e) < 0 || open_capture(d, e) < 0 || open_sockets(d, e) < 0)
         return -1;
-    if (printf("vnet: listening on %s\n", o->listen) < 0 || fflush(stdout) < 0)
-        return err_sys(e, "cannot say that it listens"); // somebody waits for it
+    if (say_ready(o, e) < 0)
+        return -1;
     return o->detach ? detach_done(TAKE_FD(d->ready), e) : 0;
 }
 
