@@ -302,7 +302,8 @@ int host_open_nic(struct host *h, struct err *e)
 {
     if (socket_nic(h) < 0)
         return 0;
-    struct nic_hooks hooks = {.link = on_link, .socket = on_socket, .arg = h};
+    struct nic_hooks hooks = {
+        .link = on_link, .socket = on_socket, .arg = h, .look_ms = NIC_LOOK_MS};
     h->nic = nic_new(h->base, &h->store, h->options->id, h->nics[socket_nic(h)].mac, &hooks, e);
     return h->nic ? 0 : -1;
 }

@@ -20,12 +20,9 @@
 #include "proto/datagram.h"
 
 enum {
-    LOOK_MS = 200,
-    // Looks without one frame leaving the receive queue after which the NIC counts as deaf: QEMU
-    // stops reading for good at a datagram of length zero. A vnet sends none, and nobody else can
-    // send to a plug in it; what its lab sees there is most often a guest that boots or is paused.
+    // Looks without one frame leaving the receive queue after which a NIC that sends counts as
+    // deaf: QEMU stops reading for good at a datagram of length zero.
     DEAF_LOOKS = 5,
-    DEAF_LOOKS_VNET = 50,
     // Looks for which a vnet that ended is awaited, before another server at its path is used: a
     // vnet that starts may have its datagram socket before its control socket.
     VNET_LOOKS = 5,
@@ -55,6 +52,8 @@ struct nic {
     struct event *timer;
     uint64_t stuck_frame; // digest of the frame at the head of the receive queue
     int stuck_looks;
+    struct event *sending; // told while a frame is stuck: NULL else
+    int sendings;
     int reconnects;
 };
 
@@ -183,6 +182,36 @@ static void begin(struct nic *n)
     set_link(n, false);
 }
 
+// --- a NIC that is deaf ---
+
+// The socket has room for more, which is said at once and whenever a server has read a frame of the
+// guest's. Twice will do.
+static void on_sending(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct nic *n = arg;
+    if (++n->sendings >= 2)
+        event_del(n->sending);
+}
+
+static void listen_to_guest(struct nic *n, bool listen)
+{
+    if (n->sending)
+        event_free(TAKE_PTR(n->sending));
+    n->sendings = 0;
+    if (!listen)
+        return;
+    n->sending = event_new(n->base, n->fd, EV_WRITE | EV_ET | EV_PERSIST, on_sending, n);
+    event_add(n->sending, NULL);
+}
+
+static void forget_stuck(struct nic *n)
+{
+    n->stuck_looks = 0;
+    listen_to_guest(n, false);
+}
+
 // A fresh socket under the old name, for the engine too: frames stuck in the old one go.
 static void replace_socket(struct nic *n)
 {
@@ -193,10 +222,10 @@ static void replace_socket(struct nic *n)
             close(fd);
         return;
     }
+    forget_stuck(n);
     close(n->fd);
     n->fd = fd;
     n->kind = NOBODY;
-    n->stuck_looks = 0;
     begin(n);
     n->hooks.socket(n->hooks.arg, fd);
 }
@@ -216,18 +245,18 @@ static void look_at_server(struct nic *n)
     ask_vnet(n); // it may have had no control socket yet when we connected
 }
 
-// The same frame at the head of the queue for many looks: nobody reads. Whether the NIC is deaf or
-// its guest just has no driver yet cannot be told; a fresh socket harms neither.
+// The same frame at the head of the queue for many looks, and meanwhile the guest sent some: it is
+// no guest that has no driver yet, or is paused, but a NIC that reads no more.
 static void look_at_queue(struct nic *n)
 {
     uint64_t frame;
     if (!nic_socket_head(n->fd, &frame)) {
-        n->stuck_looks = 0;
-        return;
-    }
-    n->stuck_looks = frame == n->stuck_frame ? n->stuck_looks + 1 : 0;
-    n->stuck_frame = frame;
-    if (n->stuck_looks >= (n->kind == VNET ? DEAF_LOOKS_VNET : DEAF_LOOKS)) {
+        forget_stuck(n);
+    } else if (!n->sending || frame != n->stuck_frame) {
+        forget_stuck(n);
+        n->stuck_frame = frame;
+        listen_to_guest(n, true);
+    } else if (++n->stuck_looks >= DEAF_LOOKS && n->sendings >= 2) {
         log_line("nic: nothing reads its frames; replacing its socket");
         replace_socket(n);
     }
@@ -270,7 +299,7 @@ struct nic *nic_new(struct event_base *base, const struct store *s, const char *
     struct nic *n = xcalloc(1, sizeof *n);
     *n = (struct nic){.base = base, .id = xstrdup(id), .mac = mac, .hooks = *hooks, .fd = -1};
     n->timer = event_new(base, -1, EV_PERSIST, on_look, n);
-    event_add(n->timer, &(struct timeval){.tv_usec = LOOK_MS * 1000});
+    event_add(n->timer, &(struct timeval){.tv_usec = hooks->look_ms * 1000});
     if (make_socket(n, s, e) == 0)
         return n;
     nic_free(n);
@@ -283,6 +312,7 @@ void nic_free(struct nic *n)
         return;
     struct socket_file now;
     event_free(n->timer);
+    forget_stuck(n);
     nic_vnet_close(n->vnet);
     if (n->path && socket_file_find(n->path, &now) && now.ino == n->path_ino)
         unlink(n->path); // ours still, not that of a VM of the same name in another bundle

@@ -19,7 +19,9 @@ struct nic_hooks {
     void (*link)(void *arg, bool up);  // tell the guest
     void (*socket)(void *arg, int fd); // let the engine use another socket
     void *arg;
+    int look_ms; // between looks at the server and at what waits unread; below 1000
 };
+enum { NIC_LOOK_MS = 200 }; // a good value
 
 // Makes the socket at /tmp/qemu-dgram-<id>.sock; where a live socket of another VM has that name,
 // in the run-time directory.

@@ -17,6 +17,8 @@
 #include "proto/unix.h"
 #include "tempdir.h"
 
+enum { LOOK_MS = 20 };
+
 struct world {
     struct tempdir *dir;
     struct event_base *base;
@@ -49,7 +51,8 @@ static inline void start_nic(struct world *w)
 {
     struct err e;
     const struct mac mac = {{0x52, 0xcc, 0xcc, 0xcc, 0xcc, 0x07}};
-    const struct nic_hooks hooks = {.link = world_link, .socket = world_socket, .arg = w};
+    const struct nic_hooks hooks = {
+        .link = world_link, .socket = world_socket, .arg = w, .look_ms = LOOK_MS};
     w->nic = nic_new(w->base, &w->store, w->id, mac, &hooks, &e);
     assert_non_null(w->nic);
 }
@@ -153,4 +156,23 @@ static inline ino_t inode(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
+// Whether the engine has another socket, after one more frame from the guest to `server`.
+static inline bool is_replaced_while_it_sends(const struct world *w, int server)
+{
+    char frame[16];
+    send(nic_fd(w->nic), "frame", 5, MSG_DONTWAIT);
+    while (recv(server, frame, sizeof frame, MSG_DONTWAIT) > 0)
+        continue;
+    return w->sockets > 0;
+}
+
+// Many looks at a guest that reads nothing and says nothing.
+static inline void assert_patience(struct world *w)
+{
+    const struct timeval long_enough = {.tv_usec = 15 * LOOK_MS * 1000};
+    event_base_loopexit(w->base, &long_enough);
+    event_base_dispatch(w->base);
+    assert_int_equal(w->sockets, 0);
 }

@@ -185,8 +185,10 @@ static void a_deaf_nic_is_plugged_anew_unseen_by_the_guest(void **state)
     LOOP_UNTIL(w->base, nic_up(w->nic));
     close(l->public.fd);
     l->public = start(w, "net");
+    LOOP_UNTIL(w->base, l->connected);
     send_text(l->plug, "stuck");
-    LOOP_UNTIL(w->base, w->sockets == 1);
+    assert_patience(w);
+    LOOP_UNTIL(w->base, is_replaced_while_it_sends(w, l->plug));
     assert_int_equal(l->asked, 1);
     l->connected = false;
     LOOP_UNTIL(w->base, l->connected && says(w, "kind", "vnet"));

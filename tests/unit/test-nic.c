@@ -193,7 +193,8 @@ static void a_deaf_nic_gets_a_new_socket(void **state)
     struct plain s = start(w, "net");
     nic_attach(w->nic, s.path, NULL, NULL);
     send_to(&s, w->path, "stuck"); // and nobody reads it
-    LOOP_UNTIL(w->base, w->sockets == 1);
+    LOOP_UNTIL(w->base, is_replaced_while_it_sends(w, s.fd));
+    assert_int_equal(w->sockets, 1);
     assert_int_equal(w->socket, nic_fd(w->nic));
     assert_true(nic_up(w->nic));
     assert_int_equal(w->downs, 0);
@@ -202,6 +203,23 @@ static void a_deaf_nic_gets_a_new_socket(void **state)
     assert_receives(nic_fd(w->nic), "next");
     send_text(nic_fd(w->nic), "frame");
     assert_receives(s.fd, "frame");
+    close(s.fd);
+}
+
+// It boots, or is paused, or reboots.
+static void a_silent_guest_is_not_deaf(void **state)
+{
+    struct world *w = *state;
+    struct plain s = start(w, "net");
+    nic_attach(w->nic, s.path, NULL, NULL);
+    send_text(nic_fd(w->nic), "earlier");
+    assert_receives(s.fd, "earlier");
+    send_to(&s, w->path, "unread");
+    assert_patience(w);
+    assert_receives(nic_fd(w->nic), "unread"); // its driver is there
+    send_text(nic_fd(w->nic), "frame");
+    assert_receives(s.fd, "frame");
+    assert_patience(w);
     close(s.fd);
 }
 
@@ -256,6 +274,7 @@ int main(void)
         TEST(detaching_pulls_the_cable),
         TEST(while_held_it_is_unconnected),
         TEST(a_deaf_nic_gets_a_new_socket),
+        TEST(a_silent_guest_is_not_deaf),
         cmocka_unit_test_setup_teardown(a_dead_leftover_is_replaced, make_world, free_world),
         cmocka_unit_test_setup_teardown(a_live_socket_of_another_is_left_alone, make_world,
                                         free_world),
