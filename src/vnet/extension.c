@@ -4,13 +4,13 @@
 #include "vnet/icmpv6.h"
 #include "vnet/ipv6.h"
 
-enum { HOP_BY_HOP = 0, ROUTING = 43, FRAGMENT = 44, DESTINATION = 60 };
+enum { HOP_BY_HOP = 0, ROUTING = 43, DESTINATION = 60 };
 enum { EXTENSIONS_MAX = 8 }; // a packet of each kind has five (RFC 8200, 4.1)
 enum { PAD1 = 0 };
-enum { FRAGMENT_OFFSET = 0xfff8, FRAGMENT_MORE = 1 };
+enum { FRAGMENT_OFFSET = 0xfff8 };
 enum { OPTION_DROP = 1, OPTION_TELL = 2, OPTION_TELL_UNICAST = 3 }; // RFC 8200, 4.2
 
-// What to do about a header; `x` is at it. False: the packet was dropped.
+// What to do about a header; `x` is at it. False: the packet goes no further.
 static bool options(struct packet *p, const struct extensions *x, struct bytes header);
 static bool hop_by_hop(struct packet *p, const struct extensions *x, struct bytes header);
 static bool routing(struct packet *p, const struct extensions *x, struct bytes header);
@@ -22,7 +22,7 @@ static const struct {
 } kinds[] = {
     {HOP_BY_HOP, hop_by_hop},
     {ROUTING, routing},
-    {FRAGMENT, fragment},
+    {PROTOCOL_FRAGMENT, fragment},
     {DESTINATION, options},
 };
 
@@ -84,13 +84,17 @@ static bool routing(struct packet *p, const struct extensions *x, struct bytes h
 }
 
 // One that is all of its packet is as good as none (RFC 6946), but not to neighbour discovery.
+// Nobody cuts a fragment.
 static bool fragment(struct packet *p, const struct extensions *x, struct bytes header)
 {
-    (void)x;
+    if (p->fragment) {
+        drop(p, VNET_DROP_BAD_IPV6);
+        return false;
+    }
     p->fragment = true;
-    if ((get16(header, 2) & (FRAGMENT_OFFSET | FRAGMENT_MORE)) == 0)
+    if (!ipv6_is_part(header))
         return true;
-    drop(p, VNET_DROP_FRAGMENT);
+    ipv6_join(p, x, header);
     return false;
 }
 
@@ -113,11 +117,11 @@ static bool is_extension(uint8_t next)
 
 bool extensions_step(struct extensions *x, struct bytes *header)
 {
-    size_t length = x->next == FRAGMENT ? 8 : 8 * (1 + (size_t)get8(x->rest, 1));
+    size_t length = x->next == PROTOCOL_FRAGMENT ? 8 : 8 * (1 + (size_t)get8(x->rest, 1));
     size_t at = x->at;
     if (!is_extension(x->next) || !pull(&x->rest, length, header))
         return false;
-    bool is_later = x->next == FRAGMENT && get16(*header, 2) & FRAGMENT_OFFSET;
+    bool is_later = x->next == PROTOCOL_FRAGMENT && get16(*header, 2) & FRAGMENT_OFFSET;
     *x = (struct extensions){.next = get8(*header, 0),
                              .next_at = at,
                              .at = at + length,

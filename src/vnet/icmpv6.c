@@ -45,7 +45,7 @@ static void echo(struct packet *p, struct bytes message)
         return;
     put(f, message.at + ICMPV6_HEADER, message.n - ICMPV6_HEADER);
     icmpv6_finish(f);
-    uplink_answer(p, f);
+    ipv6_send(p, f);
 }
 
 // Everything else has no answer: errors, what routers and members of groups say.

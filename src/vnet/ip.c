@@ -7,7 +7,6 @@
 #include "vnet/icmpv6.h"
 #include "vnet/ipv4.h"
 #include "vnet/ipv6.h"
-#include "vnet/uplink.h"
 
 bool ip_is_own(const struct packet *p)
 {
@@ -51,10 +50,9 @@ uint16_t ip_checksum(const struct frame *f)
 
 void ip_send(struct packet *p, struct frame *f)
 {
-    if (was_begun6(f)) {
-        ipv6_finish(f);
-        uplink_answer(p, f);
-    } else
+    if (was_begun6(f))
+        ipv6_send(p, f);
+    else
         ipv4_send(p, f);
 }
 

@@ -106,7 +106,7 @@ static bool is_martian(const struct packet *p)
 }
 
 // Nobody is told that the router does not know what it sent to a group.
-static void input(struct packet *p)
+void ipv6_deliver(struct packet *p)
 {
     struct extensions x = extensions_begin(p->ip);
     if (!extensions_input(p, &x))
@@ -140,7 +140,7 @@ void ipv6_input(struct packet *p, struct bytes packet)
     else if (!group && p->plug && mac_is_group(p->to_mac))
         drop(p, VNET_DROP_LINK_BROADCAST); // as with IPv4 (RFC 1122, 3.3.6)
     else if (p->host || group || ipv6_is_router(p->network, &p->to6))
-        input(p);
+        ipv6_deliver(p);
     else
         ipv6_forward(p);
 }

@@ -4,7 +4,7 @@
 #include "vnet/lab.h"
 
 enum { IPV6_HEADER = 40 };
-enum { PROTOCOL_ICMPV6 = 58 };
+enum { PROTOCOL_FRAGMENT = 44, PROTOCOL_ICMPV6 = 58 };
 
 // Where a header has them.
 enum {
@@ -48,16 +48,28 @@ bool ipv6_is_on_link(const struct network *net, const struct ip6 *address);
 // A packet for the router of p->network; for p->host where there is one.
 void ipv6_input(struct packet *p, struct bytes packet);
 
+// The same, once its header and addresses are known to be right.
+void ipv6_deliver(struct packet *p);
+
 // A packet that is not for the router itself: to its LAN or its uplink (ipv6-forward.c).
 void ipv6_forward(struct packet *p);
 // Whether p fits. Else it is dropped and its sender told: only who sends may cut a packet.
 bool ipv6_fits(struct packet *p, uint16_t mtu);
 
+// ipv6-fragment.c: one of p's fragments, `header` being the fragment header and `x` at it. Delivers
+// the packet when it is whole.
+struct extensions;
+void ipv6_join(struct packet *p, const struct extensions *x, struct bytes header);
+// Whether a fragment header belongs to one of several.
+bool ipv6_is_part(struct bytes header);
+
 // A packet with room for n bytes; NULL as ethernet_begin(). ipv6_finish() fills in its length;
-// ethernet_send() sends it into the network, uplink_answer() to where p came from.
+// ethernet_send() sends it into the network. ipv6_send() does both, to where p came from, in
+// fragments where it must be.
 struct frame *ipv6_begin(struct packet *p, struct mac to_mac, const struct ip6 *from,
                          const struct ip6 *to, uint8_t next, uint8_t hop_limit, size_t n);
 void ipv6_finish(struct frame *f);
+void ipv6_send(struct packet *p, struct frame *f);
 
 // The sum of the pseudo header (RFC 8200, 8.1) of a packet whose addresses are `from` and `to`.
 uint32_t ipv6_pseudo(const struct ip6 *from, const struct ip6 *to, uint8_t next, size_t n);

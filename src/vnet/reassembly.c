@@ -10,8 +10,8 @@
 
 enum {
     PACKETS = 8,
-    HEADER_ROOM = 128, // in a buffer, before the payload
-    UNIT = 8,          // bytes, of offsets
+    HEADER_ROOM = REASSEMBLY_HEADER_MAX, // in a buffer, before the payload
+    UNIT = 8,                            // bytes, of offsets
     PAYLOAD_MAX = VNET_FRAME_MAX - HEADER_ROOM,
     UNITS = PAYLOAD_MAX / UNIT + 1,
 };

@@ -6,6 +6,8 @@
 struct reassembly *reassembly_new(struct network *net);
 void reassembly_free(struct reassembly *r);
 
+enum { REASSEMBLY_HEADER_MAX = 128 }; // bytes; what has more is dropped
+
 struct fragment {
     struct ip6 from, to; // these four say which packet's it is; IPv4's addresses are mapped
     uint32_t id;

@@ -205,17 +205,6 @@ static void headers_have_a_bound(void **state)
     assert_int_equal(lab_drops(lab, 0, VNET_DROP_BAD_IPV6), 1);
 }
 
-static void fragments_are_counted(void **state)
-{
-    static const char *const fragments[] = {"3a00 0001 00000001", "3a00 0008 00000001",
-                                            "3a00 0009 00000001"};
-    struct lab *lab = *state;
-    for (size_t i = 0; i < 3; i++) {
-        struct wire w = behind(ROUTER_HOME, 44, fragments[i]);
-        lab_refused(lab, 0, &w, VNET_DROP_FRAGMENT);
-    }
-}
-
 static void errors_are_as_long_as_they_may_be(void **state)
 {
     struct lab *lab = *state;
@@ -436,7 +425,6 @@ int main(void)
         LAB_TEST(known_headers_are_passed_over),
         LAB_TEST(bad_extensions_are_refused),
         LAB_TEST(headers_have_a_bound),
-        LAB_TEST(fragments_are_counted),
         LAB_TEST(errors_are_as_long_as_they_may_be),
         LAB_TEST(errors_are_limited),
         LAB_TEST(some_are_never_told),

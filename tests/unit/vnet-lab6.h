@@ -25,7 +25,7 @@
 #define MAC_ALL_ROUTERS "333300000002"
 #define MAC_GROUP_ROUTER "3333ff000001"
 
-enum { IP6 = 14, ICMP6 = 54, ICMP6_BODY = 58 };
+enum { IP6 = 14, ICMP6 = 54, ICMP6_BODY = 58, FRAGMENT6 = 44 };
 
 // The sum over what follows an IPv6 header without extensions, and its pseudo header.
 static inline uint16_t sum6(const struct wire *w)
@@ -48,7 +48,8 @@ static inline void lab6_output(void *arg, unsigned plug, struct frame *f)
         return;
     assert_hex(w, IP6, "60000000");
     assert_int_equal(number_at(w, IP6 + 4, 2), w->n - ICMP6);
-    assert_int_equal(sum6(w), 0xffff);
+    if (w->at[IP6 + 6] != FRAGMENT6) // which has a sum with the others only
+        assert_int_equal(sum6(w), 0xffff);
 }
 
 static inline void lab6_make(struct lab *lab, const struct vnet_network *home)
