@@ -498,6 +498,10 @@ static void files(void **state)
     assert_null(labfile_read(t->path, &e)); // a directory
 }
 
+static void no_output(void *arg, unsigned plug, struct frame *f)
+{
+}
+
 static int build(const char *text, struct err *e)
 {
     struct labfile *lab = must_parse(text);
@@ -542,6 +546,41 @@ static void what_the_core_refuses_has_its_place(void **state)
     }
 }
 
+// As many networks and nodes as a file may have, every node with a plug of its own.
+static void a_large_lab_has_room(void **state)
+{
+    char *text = NULL;
+    size_t n = 0;
+    struct err e;
+    FILE *out = open_memstream(&text, &n);
+    assert_non_null(out);
+    fputs("networks:\n", out);
+    for (unsigned i = 0; i < VNET_NETWORKS_MAX; i++)
+        fprintf(out, "  n%u: { lan: 10.%u.0.1/16 }\n", i, i);
+    fputs("nodes:\n", out);
+    for (unsigned i = 0; i < LABFILE_NODES_MAX; i++)
+        fprintf(out, "  a%u: { network: n0, mac: \"02:00:00:00:%02x:%02x\" }\n", i, i >> 8,
+                i & 255);
+    fclose(out);
+    struct labfile *lab = must_parse(text);
+    const struct vnet_limits limits = labfile_limits(lab);
+    struct vnet *v = vnet_new(&limits, 1, &(struct vnet_owner){.output = no_output});
+    assert_int_equal(labfile_build(lab, v, &e), 0);
+    for (int i = 0; i < LABFILE_NODES_MAX + 1; i++)
+        assert_int_equal(vnet_add_plug(v, &(struct vnet_plug){.name = "a"}, &e), i);
+    vnet_free(v);
+    labfile_free(lab);
+    free(text);
+}
+
+static void a_small_lab_has_the_usual_limits(void **state)
+{
+    struct labfile *lab = labfile_default();
+    const struct vnet_limits limits = labfile_limits(lab);
+    assert_memory_equal(&limits, &vnet_default_limits, sizeof limits);
+    labfile_free(lab);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -558,6 +597,8 @@ int main(void)
         cmocka_unit_test(paths),
         cmocka_unit_test(the_core_takes_it),
         cmocka_unit_test(what_the_core_refuses_has_its_place),
+        cmocka_unit_test(a_large_lab_has_room),
+        cmocka_unit_test(a_small_lab_has_the_usual_limits),
         cmocka_unit_test_setup_teardown(files, tempdir_make, tempdir_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

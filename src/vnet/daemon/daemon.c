@@ -275,7 +275,7 @@ static int open_lab(struct daemon *d, struct err *e)
                                      .trace = capture_path(d) ? on_trace : NULL,
                                      .may_take = on_may_take,
                                      .arg = d};
-    d->limits = vnet_default_limits;
+    d->limits = labfile_limits(d->lab);
     d->v = vnet_new(&d->limits, d->lab->seed, &owner);
     d->ports = xcalloc(d->limits.plugs, sizeof(struct port *));
     d->batch = xcalloc(1, sizeof *d->batch);

@@ -126,6 +126,22 @@ static int add_hosts(const struct labfile *lab, struct vnet *v, struct err *e)
     return 0;
 }
 
+static uint32_t larger(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+// Room for every node at once, and for as many clients that the lab does not know.
+struct vnet_limits labfile_limits(const struct labfile *lab)
+{
+    struct vnet_limits l = vnet_default_limits;
+    l.networks = larger(l.networks, lab->network_count);
+    l.plugs = larger(l.plugs, 2 * lab->node_count);
+    l.leases = larger(l.leases, 2 * lab->node_count);
+    l.neighbours = larger(l.neighbours, 2 * lab->node_count);
+    return l;
+}
+
 int labfile_build(const struct labfile *lab, struct vnet *v, struct err *e)
 {
     if (add_networks(lab, v, e) < 0 || add_nodes(lab, v, e) < 0 || add_all_names(lab, v, e) < 0)
@@ -139,7 +155,8 @@ static void no_output(void *arg, unsigned plug, struct frame *f)
 
 int labfile_try(const struct labfile *lab, struct err *e)
 {
-    struct vnet *v = vnet_new(&vnet_default_limits, lab->seed, &(struct vnet_owner){no_output});
+    const struct vnet_limits limits = labfile_limits(lab);
+    struct vnet *v = vnet_new(&limits, lab->seed, &(struct vnet_owner){no_output});
     int done = labfile_build(lab, v, e);
     vnet_free(v);
     return done;

@@ -104,10 +104,13 @@ void labfile_free(struct labfile *lab);
 // and printed again the same text.
 void labfile_print(FILE *out, const struct labfile *lab);
 
+// The core's default limits, or more where the lab needs it.
+struct vnet_limits labfile_limits(const struct labfile *lab);
+
 // Adds the networks, in their order, to a core lab that has none yet, then nodes, names and hosts.
 // The internet's hosts are those of the file, and every address of `names` that is in no LAN.
 int labfile_build(const struct labfile *lab, struct vnet *v, struct err *e);
-// Whether a core lab with the default limits takes it: builds one and throws it away.
+// Whether a core lab with these limits takes it: builds one and throws it away.
 int labfile_try(const struct labfile *lab, struct err *e);
 
 // The node with this MAC; NULL: none.
