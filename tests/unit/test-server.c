@@ -571,6 +571,7 @@ static void a_descriptor_finds_the_later_of_two_requests(void **state)
     assert_hears(w, &p, "{\"id\":1,\"ok\":{\"args\":null}}");
     assert_hears(w, &p, "{\"id\":2,\"ok\":{\"fd\":true}}");
     close(w->taken);
+    assert_true(closed(end));
     leave(&p);
 }
 
@@ -585,6 +586,7 @@ static void a_descriptor_waits_for_its_whole_line(void **state)
     say(w, &p, "\"take\"}\n");
     assert_hears(w, &p, "{\"id\":1,\"ok\":{\"fd\":true}}");
     close(w->taken);
+    assert_true(closed(end));
     leave(&other);
     leave(&p);
 }

@@ -2,6 +2,7 @@
 #include <popt.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -167,9 +168,9 @@ int main(int argc, const char **argv)
     if (sub)
         return sub->run(argc - 1, argv + 1);
     int result = parse_and_run(argc, argv, &a);
-    AUTO_FREE char *listen = a.listen;
-    AUTO_FREE char *listen_stream = a.listen_stream;
-    AUTO_FREE char *control = a.control;
-    AUTO_FREE char *capture = a.capture;
+    free(a.listen);
+    free(a.listen_stream);
+    free(a.control);
+    free(a.capture);
     return result;
 }
