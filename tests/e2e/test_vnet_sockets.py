@@ -625,6 +625,17 @@ def test_leases_outlive_a_kill(vnet, client, control, world):
     assert leases(vnet) == had
 
 
+def test_leases_are_written_when_the_disk_takes_them_again(vnet, world):
+    path = Path(vnet.path + ".leases")
+    path.mkdir()  # a full disk would do the same
+    address = world.keep(Datagram(130, vnet.path, world.sock("d"), False)).lease()
+    vnet.proc.until(lambda: "leases: cannot write" in vnet.proc.err, "error", SOON)
+    path.rmdir()
+    eventually(lambda: address in read(path))
+    vnet.stop()
+    assert vnet.proc.err.count("Z leases: ") == 1
+
+
 def read(path):
     try:
         with open(path, encoding="utf-8") as file:

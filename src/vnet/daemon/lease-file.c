@@ -21,7 +21,7 @@
 #define NS UINT64_C(1000000000)
 
 // Writing takes time that frames do not have: a twentieth of it at most.
-enum { PAUSE_MS = 100, SHARE = 20, SIZE_MAX_READ = 256 << 20 };
+enum { PAUSE_MS = 100, FAILED_PAUSE_MS = 1000, SHARE = 20, SIZE_MAX_READ = 256 << 20 };
 
 // What was told and written of a lease last.
 struct told {
@@ -37,6 +37,7 @@ struct lease_file {
     int dir;
     struct event *timer;
     bool waits;
+    bool failed;       // the last attempt, which is then made again
     uint64_t written;  // vnet_lease_changes() then
     struct told *told; // of each network its leases
 };
@@ -154,9 +155,12 @@ static int write_file(struct lease_file *f, struct err *e)
 static void write_changes(struct lease_file *f)
 {
     struct err e;
-    f->written = vnet_lease_changes(f->d->v);
-    if (write_file(f, &e) < 0)
+    bool failed = write_file(f, &e) < 0;
+    if (failed && !f->failed)
         log_line("leases: %s", e.msg);
+    if (!failed)
+        f->written = vnet_lease_changes(f->d->v);
+    f->failed = failed;
 }
 
 static void on_pause_over(evutil_socket_t fd, short what, void *arg)
@@ -174,7 +178,8 @@ void lease_file_turn(struct lease_file *f)
     int64_t begin = clock_ms();
     write_changes(f);
     int64_t pause = (clock_ms() - begin) * SHARE;
-    pause = pause > PAUSE_MS ? pause : PAUSE_MS;
+    int64_t least = f->failed ? FAILED_PAUSE_MS : PAUSE_MS;
+    pause = pause > least ? pause : least;
     f->waits = true;
     event_add(f->timer, &(struct timeval){.tv_sec = pause / 1000, .tv_usec = pause % 1000 * 1000});
 }
