@@ -560,6 +560,14 @@ def test_a_start_that_fails_leaves_nothing(binaries, world, call, error):
     assert not list(world.dir.glob("*.sock*"))
 
 
+@pytest.mark.parametrize("path, why", [("net.sock", "socket path 'net.sock' does not start with /"),
+                                       ("/" + 96 * "x", "is longer than 96 bytes")])
+def test_a_path_that_cannot_be(binaries, path, why):
+    result = subprocess.run([binaries / "vnet", "--listen", path], capture_output=True, text=True,
+                            timeout=SOON, check=False)
+    assert result.returncode == USAGE and why in result.stderr and ".leases" not in result.stderr
+
+
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_start_with_closed_descriptors(binaries, world, closed):
     listen = world.sock("net")

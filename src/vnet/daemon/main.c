@@ -91,8 +91,10 @@ static int check_path(const char *path, struct err *e)
 // Beside it are PATH.new, PATH.leases, PATH.ctl, and private addresses.
 static int check_listen(const char *path, struct err *e)
 {
-    AUTO_FREE char *longest = xasprintf("%s.leases", path);
-    return check_path(longest, e);
+    const size_t most = SOCKET_PATH_MAX - strlen(".leases");
+    if (strlen(path) > most)
+        return err_set(e, ERR_USAGE, "the socket path %.120s is longer than %zu bytes", path, most);
+    return check_path(path, e);
 }
 
 static int run_daemon(const struct arguments *a, struct err *e)
