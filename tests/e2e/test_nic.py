@@ -188,7 +188,7 @@ def test_a_vnet_that_ends_and_comes_back(tm, end, count):
     vm.wait("ip")
     boot_id = vm.boot_id()
     for _ in range(count(2, 50)):
-        before = vm.nic()["reconnects"]  # some while it booted and read no frames, perhaps
+        before = vm.nic()["reconnects"]
         getattr(net, end)()
         vm.until_nic(connected=False)
         eventually(lambda: vm.guest_nics() == {MAC: False}, what="no carrier in the guest")
@@ -208,6 +208,17 @@ def test_a_vnet_after_a_save(tm):
     vm.start()
     reaches(vm)
     assert [link["kind"] for link in net.json("links")["links"]] == ["private"]
+
+
+def test_a_guest_that_boots_keeps_its_plug(tm):
+    """What routers advertise waits unread until its driver is there: that is no deafness."""
+    net = tm.network().up(lab='networks: { n: { lan: 192.168.0.1/24, lan6: "2000:52::1/64", ra: { interval: 4s } } }')
+    vm = tm.vm("a").create()
+    vm.start()
+    vm.wait("ip")
+    reaches(vm)
+    assert vm.nic()["reconnects"] == 0
+    assert [link["plug"] for link in net.json("links")["links"]] == [vm.nic()["plug"]]
 
 
 def test_a_resumed_clone_is_plugged_in_under_its_own_mac(tm):
