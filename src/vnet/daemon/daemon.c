@@ -198,6 +198,7 @@ static void turn(struct daemon *d)
 {
     uint64_t now = clock_ns();
     uint64_t due = vnet_next(d->v);
+    d->taken = 0;
     if (d->timer_fired && due <= now)
         lateness_add(&d->lateness, now - due);
     d->timer_fired = false;

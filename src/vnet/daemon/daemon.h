@@ -1,7 +1,9 @@
 // The inside of the daemon: one lab, its clients, one loop in one thread.
 //
-// A turn: libevent calls who has something to read, each passes on at most PORT_BATCH frames; then
-// the lab does what is due, its frames for the clients are sent in batches, and the timer is set.
+// A turn: libevent calls who has something to read, each passes on at most PORT_BATCH frames, all
+// together about TURN_FRAMES, so that they find buffers, and find them in the processor's cache;
+// then the lab does what is due, its frames for the clients are sent in batches, and the timer is
+// set.
 #pragma once
 
 #include <event2/event.h>
@@ -22,6 +24,8 @@ struct capture;
 struct datagram;
 struct lease_file;
 struct stream;
+
+enum { TURN_FRAMES = 256 };
 
 // Where frames are read to; one byte more than a frame shows one that is too long.
 struct batch {
@@ -46,6 +50,7 @@ struct daemon {
     bool any_doomed;
     struct queue_share share;
     struct batch *batch;
+    unsigned taken; // frames in this turn
     struct refusals refusals;
     struct event *sweep;
 

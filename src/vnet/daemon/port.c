@@ -113,6 +113,8 @@ void port_go_on(struct port *p)
 void port_input(struct port *p, const uint8_t *frame, size_t n)
 {
     vnet_input(p->d->v, clock_ns(), p->plug, frame, n);
+    if (++p->d->taken == TURN_FRAMES)
+        event_base_loopbreak(p->d->base); // who waits is called in the next turn
 }
 
 void port_output(struct port *p, struct frame *f)
