@@ -40,14 +40,25 @@ def until(ask, what):
 
 
 class Relay(contextlib.ExitStack):
-    """Processes and sockets of one side, ended together."""
+    """Processes and sockets of one side, there within `with`."""
 
     def __init__(self, place, name):
         super().__init__()
         self.dir = place.sockets / name
-        self.dir.mkdir()
-        self.callback(shutil.rmtree, self.dir, True)
         self.clients, self.pid = [], None
+
+    def __enter__(self):
+        try:
+            self.dir.mkdir()
+            self.callback(shutil.rmtree, self.dir, True)
+            self.build()
+        except BaseException:
+            self.close()
+            raise
+        return super().__enter__()
+
+    def build(self):
+        raise NotImplementedError
 
     def start(self, argv, **options):
         process = subprocess.Popen([str(arg) for arg in argv], stdin=subprocess.PIPE, **options)
@@ -80,6 +91,8 @@ class Bare(Relay):
 
     def __init__(self, place):
         super().__init__(place, "bare")
+
+    def build(self):
         servers = []
         for i in range(2):
             server = self.enter_context(client(str(self.dir / f"server-{i}")))
@@ -95,18 +108,21 @@ class Vnet(Relay):
 
     def __init__(self, place, name="vnet", count=2, args=(), lab=None):
         super().__init__(place, name)
-        listen = self.dir / "net"
-        if lab:
-            (self.dir / "lab.yaml").write_text(lab)
-            args = [self.dir / "lab.yaml", *args]
-        process = self.start([VNET, *args, "--listen", listen], stdout=subprocess.PIPE,
+        self.count, self.args, self.lab = count, args, lab
+        self.control = self.lines = None
+
+    def build(self):
+        listen, lab = self.dir / "net", self.dir / "lab.yaml"
+        if self.lab:
+            lab.write_text(self.lab)
+        process = self.start([VNET, *([lab] if self.lab else []), *self.args, "--listen", listen], stdout=subprocess.PIPE,
                              stderr=subprocess.DEVNULL, text=True)
         process.stdout.readline()
         self.control = self.enter_context(socket.socket(socket.AF_UNIX))
         self.control.connect(f"{listen}.ctl")
         self.lines = self.enter_context(self.control.makefile("r", encoding="utf-8"))
         self.lines.readline()
-        for i in range(count):
+        for i in range(self.count):
             self.plug(i)
         self.speak()
         until(lambda: all(link["macs"] for link in self.ask("links")["links"]), "all MACs")
@@ -137,6 +153,8 @@ class Vde(Relay):
 
     def __init__(self, place):
         super().__init__(place, "vde")
+
+    def build(self):
         self.start([VDE, "--sock", self.dir / "switch"], stdout=subprocess.DEVNULL)
         control = self.dir / "switch" / "ctl"
         until(control.exists, "vde_switch")
