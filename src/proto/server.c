@@ -22,7 +22,7 @@
 enum {
     INPUT_AT_ONCE = 16 << 10,
     OUTPUT_MAX = 8 << 20,
-    CLIENTS_MAX = 400, // a vnet has one for each of 256 plugs, perhaps
+    CLIENTS_MAX = 400, // where nobody wants more
     FLUSH_MS = 200,    // for one that does not read, at the end
     END_MS = 2000,     // for all of them
 };
@@ -54,7 +54,7 @@ struct server {
     void *arg;
     void (*client_ended)(void *arg, uint64_t client); // NULL: nobody asks
     uint64_t last_client;
-    unsigned client_count;
+    unsigned client_count, client_max;
     LIST_HEAD(, client) clients;
     LIST_HEAD(, request) requests;
 };
@@ -68,7 +68,7 @@ static void client_free(struct client *c)
         if (rq->client == c)
             rq->client = NULL;
     LIST_REMOVE(c, link);
-    if (s->client_count-- == CLIENTS_MAX && s->listener)
+    if (s->client_count-- == s->client_max && s->listener)
         listener_pause(s->listener, false);
     event_free(c->readable);
     event_free(c->writable);
@@ -227,7 +227,7 @@ static void on_accept(void *arg, int fd)
                          .readable = event_new(s->base, fd, EV_READ | EV_PERSIST, on_readable, c),
                          .writable = event_new(s->base, fd, EV_WRITE, on_writable, c)};
     LIST_INSERT_HEAD(&s->clients, c, link);
-    if (++s->client_count == CLIENTS_MAX)
+    if (++s->client_count == s->client_max)
         listener_pause(s->listener, true);
     event_add(c->readable, NULL);
     send_line(c, s->hello);
@@ -238,6 +238,7 @@ struct server *server_new(struct event_base *base, const char *path, json_t *hel
 {
     struct server *s = xcalloc(1, sizeof *s);
     *s = (struct server){.base = base, .hello = hello, .verbs = verbs, .arg = arg};
+    s->client_max = CLIENTS_MAX;
     s->listener = listener_new(base, path, on_accept, s, e);
     if (s->listener)
         return s;
@@ -252,6 +253,11 @@ void server_event(struct server *s, json_t *event)
         if (c->wants_events)
             send_line(c, event);
     json_decref(event);
+}
+
+void server_allow(struct server *s, unsigned clients)
+{
+    s->client_max = clients > CLIENTS_MAX ? clients : CLIENTS_MAX;
 }
 
 void server_on_client_end(struct server *s, void (*ended)(void *arg, uint64_t client))

@@ -29,7 +29,9 @@
 
 // A client that is silent is looked at once a second; one whose MAC another claims, at once, but
 // not more often than this.
-enum { SWEEP_S = 1, LOOK_NS = 10000000, NOISE_MAX = 20, FILES_MAX = 4096 };
+enum { SWEEP_S = 1, LOOK_NS = 10000000, NOISE_MAX = 20, FILES_MAX = 16384 };
+// Control connections beside those that plugs live by.
+enum { CALLERS_MAX = 100 };
 enum { LOCK_MS = 2000, LOCK_STEP_MS = 5 };
 #define WALL_SLACK_NS 1000000u
 
@@ -302,6 +304,7 @@ static int open_sockets(struct daemon *d, struct err *e)
     if (!d->control)
         return -1;
     server_on_client_end(d->control, control_client_ended);
+    server_allow(d->control, d->limits.plugs + CALLERS_MAX);
     if (o->listen_stream && !(d->stream = stream_new(d, o->listen_stream, e)))
         return -1;
     d->datagram = datagram_new(d, o->listen, e);
