@@ -8,6 +8,7 @@
 #include "vnet/ipv4.h"
 #include "vnet/ipv6.h"
 #include "vnet/uplink.h"
+#include "vnet/way-out.h"
 
 enum { HOSTS_MAX = 1024 };
 
@@ -95,7 +96,9 @@ static void input4(struct vnet *v, struct network *from, struct frame *f)
     }
     p.network = from;
     p.host = find_host4(v, to);
-    if (p.host)
+    if (way_out_takes(v, packet, p.host))
+        way_out_send(v, f);
+    else if (p.host)
         ipv4_input(&p, packet);
     else
         drop(&p, VNET_DROP_NO_ROUTE);

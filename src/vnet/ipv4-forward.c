@@ -8,6 +8,7 @@
 #include "vnet/nat.h"
 #include "vnet/neighbour.h"
 #include "vnet/uplink.h"
+#include "vnet/way-out.h"
 
 struct way {
     size_t mtu;
@@ -20,6 +21,12 @@ static void to_lan(struct packet *p, struct frame *f)
     neighbour_send(p, &address, f);
 }
 
+// From the egress into the internet.
+static void to_internet(struct packet *p, struct frame *f)
+{
+    uplink_send(p, f);
+}
+
 // The internet is asked before a packet goes there, so that the error comes from the sender's
 // router and at once.
 static bool find_way(const struct packet *p, struct way *way)
@@ -27,15 +34,18 @@ static bool find_way(const struct packet *p, struct way *way)
     const struct network *net = p->network;
     if (ipv4_is_host(net, p->to))
         *way = (struct way){net->is.mtu, to_lan};
-    else if (p->plug && (internet_network4(p->v, p->to) || internet_has_host4(p->v, p->to)))
+    else if (p->plug && (internet_network4(p->v, p->to) || internet_has_host4(p->v, p->to) ||
+                         way_out_leads_to(p->v, p->to)))
         *way = (struct way){net->is.wan_mtu, uplink_send};
+    else if (way_out_is(p->v, net))
+        *way = (struct way){net->is.wan_mtu, to_internet};
     else
         return false;
     return true;
 }
 
 // TTL and protocol are one word of the header's sum.
-static void use_up_ttl(struct frame *f)
+void ipv4_use_up_ttl(struct frame *f)
 {
     struct bytes header = written(f, ETHERNET_HEADER);
     uint16_t old = get16(header, IPV4_TTL);
@@ -55,7 +65,7 @@ void ipv4_forward(struct packet *p, struct frame *f)
         drop(p, VNET_DROP_TTL);
         icmp_error(p, ICMP_TIME_EXCEEDED, 0);
     } else if (ipv4_fits(p, f, way.mtu)) {
-        use_up_ttl(f);
+        ipv4_use_up_ttl(f);
         if (!p->network->nat || way.send != uplink_send || nat_out(p, f))
             ipv4_transmit(p, f, way.mtu, way.send);
     }

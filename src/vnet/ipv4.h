@@ -46,6 +46,8 @@ void ipv4_send(struct packet *p, struct frame *f);
 // stays the caller's.
 void ipv4_forward(struct packet *p, struct frame *f);
 
+void ipv4_use_up_ttl(struct frame *f);
+
 // ipv4-fragment.c: whether a packet fits, or may be made to. Else it is dropped and its sender
 // told.
 bool ipv4_fits(struct packet *p, const struct frame *f, size_t mtu);

@@ -10,6 +10,7 @@
 #include "vnet/nodes.h"
 #include "vnet/reassembly.h"
 #include "vnet/uplink.h"
+#include "vnet/way-out.h"
 
 const struct vnet_limits vnet_default_limits = {
     .networks = 64,
@@ -45,7 +46,8 @@ struct vnet *vnet_new(const struct vnet_limits *limits, uint64_t seed,
     pool_init(&v->pool, limits);
     deliveries_init(&v->deliveries, limits->deliveries);
     names_init(&v->names);
-    timers_init(&v->timers, limits->plugs * TIMERS_OF_PLUG + limits->networks * TIMERS_OF_NETWORK);
+    timers_init(&v->timers, limits->plugs * TIMERS_OF_PLUG +
+                                (limits->networks + 1) * TIMERS_OF_NETWORK); // the way out's
     return v;
 }
 
@@ -71,6 +73,7 @@ void vnet_free(struct vnet *v)
     free(v->networks);
     free(v->plugs);
     free(v->hosts);
+    way_out_free(v->way_out);
     free(v);
 }
 

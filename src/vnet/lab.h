@@ -63,6 +63,7 @@ struct vnet {
     struct names names;
     struct host *hosts; // of the internet
     unsigned host_count;
+    struct way_out *way_out; // NULL: none
 };
 
 // A frame that came in, and what was found out about it on its way up the protocols.

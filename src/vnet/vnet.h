@@ -174,6 +174,9 @@ struct vnet_owner {
     void (*trace)(void *arg, uint64_t at, unsigned plug, enum vnet_direction direction, int drop,
                   const uint8_t *frame, size_t n);
 
+    // A frame for the egress, see vnet_set_egress().
+    void (*egress)(void *arg, struct frame *f);
+
     // NULL: never. A MAC that is known at plug `owner` has sent a frame from plug `claimant`:
     // whether it is the claimant's now, because the owner is dead or the lab allows it.
     bool (*may_take)(void *arg, struct mac mac, unsigned owner, unsigned claimant);
@@ -208,6 +211,29 @@ int vnet_add_node(struct vnet *v, const struct vnet_node *n, struct err *e);
 
 // A host of the internet between the networks: it answers pings. One of the addresses is set.
 int vnet_add_host(struct vnet *v, uint32_t address, const struct ip6 *address6, struct err *e);
+
+// The way out of the lab. IPv4 packets for addresses that no network and no host has go to the
+// egress (vnet_owner.egress), behind Ethernet headers of which only the ethertype means anything,
+// and what it sends comes in by vnet_egress_input(). A NAT of the lab's (endpoint-independent
+// mapping, address and port-dependent filtering) lies between: the egress sees one host,
+// VNET_EGRESS_LAB.
+#define VNET_EGRESS_NETWORK 0xc0000000u // 192.0.0.0/29, which nobody routes (RFC 7335)
+#define VNET_EGRESS_LAB 0xc0000002u
+#define VNET_EGRESS_ROUTER 0xc0000004u // the lab itself
+struct vnet_egress {
+    bool open;    // to all addresses; else to services only
+    uint16_t mtu; // 576 to VNET_MTU_MAX
+};
+// Again: changes it.
+void vnet_set_egress(struct vnet *v, const struct vnet_egress *egress);
+// From now on what is for this port (`protocol`: 6, TCP, or 17, UDP) of a host of the internet,
+// which is added where there is none, goes to the egress.
+int vnet_add_service(struct vnet *v, uint8_t protocol, uint32_t address, uint16_t port,
+                     struct err *e);
+// As vnet_input(), from the egress.
+void vnet_egress_input(struct vnet *v, uint64_t now, const uint8_t *frame, size_t n);
+// Of the way out: `in` is what the egress sent.
+const struct vnet_counters *vnet_egress_counters(const struct vnet *v);
 
 // What the routers' DNS servers answer beside nodes, routers and DHCP clients' names. A and AAAA
 // bring their PTR. Several of a name make a set; a CNAME must be alone.
