@@ -8,8 +8,9 @@ apt_packages() {
     cat <<'END'
 # the build
 gcc libc6-dev make meson ninja-build pkg-config
-# libraries: event loop, JSON, options, archives, digests, YAML
+# libraries: event loop, JSON, options, archives, digests, YAML, TCP/IP, system call filters
 libevent-dev libjansson-dev libpopt-dev libarchive-dev libxxhash-dev libyaml-dev
+libslirp-dev libglib2.0-dev libseccomp-dev
 # running guests: the engines, qemu-img, firmware for arm64
 qemu-system-x86 qemu-system-arm qemu-utils qemu-efi-aarch64 ovmf
 # guest images: unpacking Debian packages, cpio and zstd archives, ext4, kernel modules, arm64 agent
@@ -36,7 +37,7 @@ brew_packages() {
 # the build
 meson ninja pkg-config
 # libraries
-libevent jansson popt libarchive xxhash libyaml
+libevent jansson popt libarchive xxhash libyaml libslirp
 # running guests
 qemu
 # guest images

@@ -157,6 +157,15 @@ int os_send(int fd, const struct os_datagram *d, int n, const struct sockaddr_un
     return n;
 }
 
+int os_message_pair(int out[2])
+{
+    if (socketpair(AF_UNIX, SOCK_DGRAM, 0, out) < 0)
+        return -1;
+    for (int i = 0; i < 2; i++)
+        fcntl(out[i], F_SETFD, FD_CLOEXEC);
+    return 0;
+}
+
 void os_precise_timers(void)
 {
 }

@@ -175,6 +175,11 @@ int os_send(int fd, const struct os_datagram *d, int n, const struct sockaddr_un
     return sendmmsg(fd, m, (unsigned)n, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+int os_message_pair(int out[2])
+{
+    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, out);
+}
+
 void os_precise_timers(void)
 {
     prctl(PR_SET_TIMERSLACK, 1UL);

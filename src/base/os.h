@@ -78,6 +78,10 @@ int os_receive(int fd, struct os_datagram *d, int n, bool names);
 int os_send(int fd, const struct os_datagram *d, int n, const struct sockaddr_un *to,
             socklen_t to_size);
 
+// A pair of connected unix sockets, both close-on-exec, that keep the bounds of messages; one tells
+// the end of the other where the system can. -1 with errno.
+int os_message_pair(int out[2]);
+
 // Asks for timers as precise as the system has them, for this thread.
 void os_precise_timers(void);
 

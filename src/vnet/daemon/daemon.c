@@ -23,6 +23,7 @@
 #include "vnet/capture/capture.h"
 #include "vnet/daemon/control.h"
 #include "vnet/daemon/datagram.h"
+#include "vnet/daemon/egress.h"
 #include "vnet/daemon/lease-file.h"
 #include "vnet/daemon/private.h"
 #include "vnet/daemon/stream.h"
@@ -96,6 +97,12 @@ static void on_output(void *arg, unsigned plug, struct frame *f)
         port_output(d->ports[plug], f);
 }
 
+static void on_egress(void *arg, struct frame *f)
+{
+    const struct daemon *d = arg;
+    egress_output(d->egress, f);
+}
+
 static void on_trace(void *arg, uint64_t at, unsigned plug, enum vnet_direction direction, int drop,
                      const uint8_t *frame, size_t n)
 {
@@ -155,6 +162,8 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     struct daemon *d = arg;
+    if (d->egress)
+        egress_sweep(d->egress);
     for (unsigned i = 0; i < d->limits.plugs; i++)
         if (d->ports[i] && d->ports[i]->ops->look(d->ports[i]) == ABSENT)
             port_gone(d->ports[i], "nobody is there");
@@ -210,6 +219,8 @@ static void turn(struct daemon *d)
         vnet_advance(d->v, now);
     while (!TAILQ_EMPTY(&d->to_flush))
         port_flush(TAILQ_FIRST(&d->to_flush));
+    if (d->egress)
+        egress_flush(d->egress);
     bury(d);
     if (d->capture)
         capture_flush(d->capture);
@@ -275,6 +286,7 @@ static const char *capture_path(const struct daemon *d)
 static int open_lab(struct daemon *d, struct err *e)
 {
     const struct vnet_owner owner = {.output = on_output,
+                                     .egress = on_egress,
                                      .trace = capture_path(d) ? on_trace : NULL,
                                      .may_take = on_may_take,
                                      .arg = d};
@@ -318,18 +330,23 @@ static void on_capture_failed(void *arg, const struct err *why)
     daemon_event(d, json_pack("{s:s, s:s}", "event", "capture-failed", "error", why->msg));
 }
 
-static int open_capture(struct daemon *d, struct err *e)
+static int open_capture(struct daemon *d, const char *exe, struct err *e)
 {
     const char *path = capture_path(d);
     const struct capture_hooks hooks = {.failed = on_capture_failed, .arg = d};
-    char dir[4096];
     if (!path)
         return 0;
+    d->capture = capture_start(d->base, exe, path, &hooks, e);
+    return d->capture ? 0 : -1;
+}
+
+static int open_processes(struct daemon *d, struct err *e)
+{
+    char dir[4096];
     if (os_exe_dir(dir, sizeof dir) < 0)
         return err_sys(e, "cannot find the vnet program");
     AUTO_FREE char *exe = xasprintf("%s/vnet", dir);
-    d->capture = capture_start(d->base, exe, path, &hooks, e);
-    return d->capture ? 0 : -1;
+    return open_capture(d, exe, e) < 0 ? -1 : egress_open(d, exe, e);
 }
 
 static void watch_signals(struct daemon *d)
@@ -385,7 +402,7 @@ static int begin(struct daemon *d, struct err *e)
     if (!d->lab || (o->detach && (d->ready = detach_begin(e)) < 0) || take_path(d, e) < 0)
         return -1;
     open_loop(d);
-    if (open_lab(d, e) < 0 || open_capture(d, e) < 0 || open_sockets(d, e) < 0)
+    if (open_lab(d, e) < 0 || open_processes(d, e) < 0 || open_sockets(d, e) < 0)
         return -1;
     if (say_ready(o, e) < 0)
         return -1;
@@ -401,6 +418,7 @@ static void end(struct daemon *d)
         if (d->ports[i])
             port_gone(d->ports[i], "vnet ends");
     datagram_free(d->datagram);
+    egress_free(d->egress);
     lease_file_close(d->leases);
     if (d->capture && capture_stop(d->capture, &e) < 0)
         log_line("capture: %s", e.msg);

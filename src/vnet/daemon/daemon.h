@@ -22,6 +22,7 @@
 
 struct capture;
 struct datagram;
+struct egress;
 struct lease_file;
 struct stream;
 
@@ -66,6 +67,7 @@ struct daemon {
     struct server *control;
     uint64_t private_count;
     struct capture *capture; // NULL: none
+    struct egress *egress;   // NULL: none
     uint64_t wall;           // what to add to the loop's clock to get ns since 1970
     uint64_t noise_second;   // of the events that clients can cause at will
     unsigned noise;

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "vnet/capture/capture.h"
 #include "vnet/daemon/daemon.h"
+#include "vnet/daemon/egress.h"
 
 #define NS 1000000000
 
@@ -98,13 +99,14 @@ json_t *status_document(const struct daemon *d)
     json_t *networks = json_array();
     for (unsigned i = 0; i < d->lab->network_count; i++)
         json_array_append_new(networks, network_document(d, i));
-    return json_pack("{s:i, s:s, s:I, s:s, s:s?, s:s, s:o, s:I, s:o, s:i, s:o, s:o}", "pid",
+    return json_pack("{s:i, s:s, s:I, s:s, s:s?, s:s, s:o, s:I, s:o, s:i, s:o, s:o, s:o}", "pid",
                      (int)getpid(), "version", TAILMAC_VERSION, "uptime",
                      (json_int_t)seconds_since(d->started), "listen", d->options->listen,
                      "listen_stream", d->options->listen_stream, "control", d->options->control,
                      "lab", path_document(d->options->lab), "seed", (json_int_t)d->lab->seed,
                      "networks", networks, "plugs", (int)d->port_count, "capture",
-                     capture_document(d), "lateness", lateness_document(&d->lateness));
+                     capture_document(d), "egress", egress_document(d), "lateness",
+                     lateness_document(&d->lateness));
 }
 
 // --- links ---
@@ -219,6 +221,9 @@ json_t *counters_document(const struct daemon *d)
         add_count(doc, "nat_evicted", vnet_network_counters(d->v, i)->nat_evicted);
         json_array_append_new(networks, doc);
     }
-    return json_pack("{s:o, s:o, s:{s:o}}", "plugs", plugs, "networks", networks, "daemon",
-                     "refused", refusals_document(&d->refusals));
+    json_t *egress = d->egress ? json_object() : NULL;
+    if (egress)
+        add_counters(egress, vnet_egress_counters(d->v));
+    return json_pack("{s:o, s:o, s:o*, s:{s:o}}", "plugs", plugs, "networks", networks, "egress",
+                     egress, "daemon", "refused", refusals_document(&d->refusals));
 }

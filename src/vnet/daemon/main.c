@@ -14,6 +14,7 @@
 #include "proto/vnet.h"
 #include "vnet/capture/capture.h"
 #include "vnet/daemon/run.h"
+#include "vnet/egress/egress.h"
 #include "vnet/labfile/labfile.h"
 #include "vnet/plug/plug.h"
 
@@ -45,12 +46,20 @@ static int run_capture(int argc, const char **argv)
     return capture_main(argv[1], STDIN_FILENO);
 }
 
+static int run_egress(int argc, const char **argv)
+{
+    if (argc != 1)
+        return usage("'egress' has no arguments", NULL);
+    return egress_main(STDIN_FILENO);
+}
+
 static const struct subcommand {
     const char *name;
     int (*run)(int argc, const char **argv); // argv[0] is the name
 } subcommands[] = {
     {"plug", plug_main},
     {"capture", run_capture},
+    {"egress", run_egress},
     {0},
 };
 

@@ -142,11 +142,25 @@ struct vnet_limits labfile_limits(const struct labfile *lab)
     return l;
 }
 
+static int add_way_out(const struct labfile *lab, struct vnet *v, struct err *e)
+{
+    const struct vnet_egress egress = {.open = lab->egress == LABFILE_EGRESS_HOST,
+                                       .mtu = labfile_egress_mtu(lab)};
+    if (egress.open || lab->forward_count > 0)
+        vnet_set_egress(v, &egress);
+    for (unsigned i = 0; i < lab->forward_count; i++) {
+        const struct labfile_forward *f = &lab->forwards[i];
+        if (vnet_add_service(v, f->is.protocol, f->is.address, f->is.port, e) < 0)
+            return refused(lab, f->entry.at, f->entry.name, e);
+    }
+    return 0;
+}
+
 int labfile_build(const struct labfile *lab, struct vnet *v, struct err *e)
 {
     if (add_networks(lab, v, e) < 0 || add_nodes(lab, v, e) < 0 || add_all_names(lab, v, e) < 0)
         return -1;
-    return add_hosts(lab, v, e);
+    return add_hosts(lab, v, e) < 0 ? -1 : add_way_out(lab, v, e);
 }
 
 static void no_output(void *arg, unsigned plug, struct frame *f)

@@ -178,10 +178,41 @@ static int check_hosts(const struct labfile *lab, struct err *e)
     return 0;
 }
 
+static int check_forwards(const struct labfile *lab, const struct labfile_forward *f,
+                          const struct labfile_forward *other, unsigned *same, struct err *e)
+{
+    const char *name = other->entry.name;
+    if (f->is.address == other->is.address && f->is.port == other->is.port &&
+        f->is.protocol == other->is.protocol)
+        return tree_err(e, lab->file, f->entry.at, "forward: it is the same as '%s'", name);
+    *same += f->host && f->host == other->host && f->host_port == other->host_port &&
+             f->is.protocol == other->is.protocol;
+    if (*same == LABFILE_SAME_HOST_MAX)
+        return tree_err(e, lab->file, f->entry.at, "forward: more than %d lead to '%s'",
+                        LABFILE_SAME_HOST_MAX, f->to);
+    return 0;
+}
+
+static int check_all_forwards(const struct labfile *lab, struct err *e)
+{
+    for (unsigned i = 0; i < lab->forward_count; i++) {
+        const struct labfile_forward *f = &lab->forwards[i];
+        const struct labfile_address a = {.v4 = f->is.address};
+        unsigned same = 0;
+        if (check_is_ours(lab, &a))
+            return tree_err(e, lab->file, f->entry.at,
+                            "forward: the address is that of a network, not of the internet");
+        for (unsigned j = 0; j < i; j++)
+            if (check_forwards(lab, f, &lab->forwards[j], &same, e) < 0)
+                return -1;
+    }
+    return 0;
+}
+
 int check_lab(const struct labfile *lab, struct err *e)
 {
     static int (*const checks[])(const struct labfile *lab, struct err *e) = {
-        check_all_networks, check_all_nodes, check_hosts};
+        check_all_networks, check_all_nodes, check_hosts, check_all_forwards};
     for (size_t i = 0; i < COUNT(checks); i++)
         if (checks[i](lab, e) < 0)
             return -1;

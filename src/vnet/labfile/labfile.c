@@ -43,6 +43,8 @@ static void forget_tree(struct labfile *lab)
         lab->nodes[i].entry.from = NULL;
     for (unsigned i = 0; i < lab->name_count; i++)
         lab->names[i].entry.from = NULL;
+    for (unsigned i = 0; i < lab->forward_count; i++)
+        lab->forwards[i].entry.from = NULL;
 }
 
 struct labfile *labfile_parse(const char *text, size_t n, const char *file, struct err *e)
@@ -73,12 +75,23 @@ struct labfile *labfile_read(const char *path, struct err *e)
 
 struct labfile *labfile_default(void)
 {
-    static const char text[] = "networks: {net: }";
+    static const char text[] = "networks: {net: }\ninternet: {egress: host}";
     struct err e;
     struct labfile *lab = labfile_parse(text, strlen(text), "the default lab", &e);
     if (!lab)
         abort(); // a text of our own
     return lab;
+}
+
+uint16_t labfile_egress_mtu(const struct labfile *lab)
+{
+    uint16_t most = 0;
+    for (unsigned i = 0; i < lab->network_count; i++) {
+        const struct vnet_network *n = &lab->networks[i].is;
+        uint16_t mtu = n->wan_mtu ? n->wan_mtu : n->mtu;
+        most = mtu > most ? mtu : most;
+    }
+    return most;
 }
 
 const struct labfile_node *labfile_node(const struct labfile *lab, struct mac mac)

@@ -23,6 +23,8 @@ enum {
     LABFILE_NAMES_MAX = 1024,  // of one network or of the internet
     LABFILE_PER_NAME_MAX = 64, // addresses, and texts
     LABFILE_HOSTS_MAX = 1024,
+    LABFILE_FORWARDS_MAX = 200,
+    LABFILE_SAME_HOST_MAX = 3, // forwards to one address and port
 };
 
 struct tree;
@@ -71,6 +73,25 @@ struct labfile_node {
     char *network;
 };
 
+// "5.0.0.1:80", "5.0.0.1:53/udp".
+struct labfile_port {
+    uint8_t protocol; // 6 or 17
+    uint16_t port;
+    uint32_t address;
+};
+
+// A port of the internet behind which is one of the host.
+struct labfile_forward {
+    struct labfile_entry entry; // its name is a port's, too
+    char *to;
+    struct labfile_port is;
+    uint32_t host; // 0: `path`
+    uint16_t host_port;
+    const char *path; // of a unix socket, in `to`
+};
+
+enum labfile_egress { LABFILE_EGRESS_NONE, LABFILE_EGRESS_HOST };
+enum labfile_host_lan { LABFILE_DENY, LABFILE_ALLOW };
 enum labfile_unknown_macs { LABFILE_JOIN, LABFILE_REFUSE };
 enum labfile_takeover { LABFILE_DEAD, LABFILE_ANY };
 
@@ -90,6 +111,10 @@ struct labfile {
     unsigned name_count;
     struct labfile_address *hosts; // which answer pings, beside those of `names`
     unsigned host_count;
+    enum labfile_egress egress;
+    enum labfile_host_lan host_lan; // whether the egress leads there, too
+    struct labfile_forward *forwards;
+    unsigned forward_count;
     char *file; // for errors
 };
 
@@ -112,6 +137,9 @@ struct vnet_limits labfile_limits(const struct labfile *lab);
 int labfile_build(const struct labfile *lab, struct vnet *v, struct err *e);
 // Whether a core lab with these limits takes it: builds one and throws it away.
 int labfile_try(const struct labfile *lab, struct err *e);
+
+// The MTU of the lab's way out: the largest of all uplinks.
+uint16_t labfile_egress_mtu(const struct labfile *lab);
 
 // The node with this MAC; NULL: none.
 const struct labfile_node *labfile_node(const struct labfile *lab, struct mac mac);

@@ -45,6 +45,13 @@ static void print_list(FILE *out, const struct key *key, const char *base)
     fputs(count > 1 ? "]\n" : "\n", out);
 }
 
+static void print_value(FILE *out, const struct key *key, const char *base)
+{
+    fputc(' ', out);
+    key->type->write(out, key, base + key->at);
+    fputc('\n', out);
+}
+
 // The key that stands for the whole, when nothing else is set.
 static const struct key *short_form(const struct section *s, const char *base)
 {
@@ -64,7 +71,7 @@ static void print_table(FILE *out, const struct key *key, const char *base, int 
         const struct key *only = short_form(key->section, element);
         fprintf(out, "%*s%s:", 2 * depth, "", ((const struct labfile_entry *)element)->name);
         if (only) {
-            print_list(out, only, element);
+            (only->most ? print_list : print_value)(out, only, element);
         } else {
             fputc('\n', out);
             print_keys(out, key->section, element, depth + 1);
@@ -83,9 +90,7 @@ static void print_key(FILE *out, const struct key *key, const char *base, int de
         fputc('\n', out);
         print_keys(out, key->section, base + key->at, depth + 1);
     } else {
-        fputc(' ', out);
-        key->type->write(out, key, base + key->at);
-        fputc('\n', out);
+        print_value(out, key, base);
     }
 }
 

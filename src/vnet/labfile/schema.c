@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "vnet/labfile/complete.h"
+#include "vnet/labfile/forward.h"
 #include "vnet/labfile/labfile.h"
 #include "vnet/labfile/type.h"
 
@@ -44,6 +45,19 @@ static struct choice dns_fault(unsigned i)
     if (i >= VNET_DNS_FAULT_COUNT)
         return (struct choice){0};
     return (struct choice){vnet_dns_fault_name((enum vnet_dns_fault)i), i};
+}
+
+static struct choice egress(unsigned i)
+{
+    static const struct choice all[] = {
+        {"none", LABFILE_EGRESS_NONE}, {"host", LABFILE_EGRESS_HOST}, {0}};
+    return all[i];
+}
+
+static struct choice host_lan(unsigned i)
+{
+    static const struct choice all[] = {{"deny", LABFILE_DENY}, {"allow", LABFILE_ALLOW}, {0}};
+    return all[i];
 }
 
 static const struct key name_keys[] = {
@@ -139,9 +153,27 @@ static const struct section node_section = {
     .complete = complete_node,
 };
 
+static const struct key forward_keys[] = {
+    {"to", &type_text, AT(struct labfile_forward, to), .optional = true},
+    {0},
+};
+static const struct section forward_section = {
+    .what = "a forward",
+    .keys = forward_keys,
+    .shorthand = "to",
+    .names = &type_text,
+    .complete = complete_forward,
+};
+
 static const struct key internet_keys[] = {
     {"dns", NULL, &name_section, ALL(struct labfile, names, name_count), .most = LABFILE_NAMES_MAX},
     {"hosts", &type_address, ALL(struct labfile, hosts, host_count), .most = LABFILE_HOSTS_MAX},
+    {"egress", &type_choice, AT(struct labfile, egress), .usual = "none", .what = "egress",
+     .choice = egress},
+    {"host-lan", &type_choice, AT(struct labfile, host_lan), .usual = "deny",
+     .what = "treatment of the host's LAN", .choice = host_lan},
+    {"forward", NULL, &forward_section, ALL(struct labfile, forwards, forward_count),
+     .most = LABFILE_FORWARDS_MAX},
     {0},
 };
 static const struct section internet_section = {.what = "the internet", .keys = internet_keys};

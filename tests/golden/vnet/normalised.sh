@@ -22,6 +22,9 @@ internet:
     example.test: [5.0.0.1, "2052::1"]
     text.test: { txt: ["v=1 \"q\" äö☃\n", b], address: 5.0.0.1 }
   hosts: 8.8.8.8
+  egress: host
+  host-lan: allow
+  forward: { 5.0.0.1:80: 127.0.0.1:8080, 5.0.0.1:53/udp: { to: 127.0.0.1:5353 }, "5.0.0.2:22": unix:/a b }
 END
 vnet -n lab.yaml | tee once.yaml
 vnet -n once.yaml >twice.yaml

@@ -56,6 +56,30 @@ refuse <<'END'
 networks: &them { home: }
 nodes: *them
 END
+refuse <<'END'
+networks: { home: }
+internet: { forward: { 5.0.0.1: 127.0.0.1:80 } }
+END
+refuse <<'END'
+networks: { home: }
+internet: { forward: { "5.0.0.1:53/udp": "unix:/tmp/socket" } }
+END
+refuse <<'END'
+networks: { home: }
+internet: { forward: { "5.0.0.1:53/udp": "127.0.0.1:53/tcp" } }
+END
+refuse <<'END'
+networks: { home: }
+internet: { forward: { "192.168.0.9:80": "127.0.0.1:80" } }
+END
+refuse <<'END'
+networks: { home: }
+internet: { forward: { "5.0.0.1:80": "127.0.0.1:80", "5.0.0.1:80/tcp": "127.0.0.1:81" } }
+END
+refuse <<'END'
+networks: { home: }
+internet: { egress: hots }
+END
 refuse </dev/null
 printf 'networks: { home: \377 }\n' | refuse
 printf 'seed: "\\e]0;title\\a"\n' | refuse

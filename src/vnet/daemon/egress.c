@@ -1,0 +1,335 @@
+// A process that may die at any time: connections through it break, the lab goes on.
+#include "vnet/daemon/egress.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/spawn.h"
+#include "base/text.h"
+#include "vnet/daemon/daemon.h"
+#include "vnet/egress/message.h"
+
+enum {
+    RESTART_MS = 100, // doubled each time,
+    RESTART_MAX_MS = 10000,
+    STEADY_NS = 10000000, // ×1000: after this long the next one comes soon again
+    IN_KERNEL = 4 << 20,
+};
+
+struct egress {
+    struct daemon *d;
+    char *exe;
+    pid_t pid;
+    int fd; // -1: there is none now
+    bool up;
+    struct event *readable, *writable, *restart;
+    bool waits; // for `writable`
+    struct queue queue;
+    struct egress_message policy; // as it was told
+    uint64_t started, restarts, lost;
+    unsigned pause_ms;
+    char why[EGRESS_TEXT_MAX]; // it ended
+};
+
+// --- what it is told ---
+
+static int say(struct egress *x, const struct egress_message *m)
+{
+    return send(x->fd, m, sizeof *m, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+static void add_network(struct egress_message *m, uint32_t address, uint32_t mask)
+{
+    if (m->network_count == EGRESS_NETWORKS_MAX)
+        return;
+    m->networks[m->network_count].address = address;
+    m->networks[m->network_count++].mask = mask;
+}
+
+// Private, shared and link-local addresses (RFC 1918, RFC 6598, RFC 3927), and whatever the host's
+// interfaces are in.
+static void add_host_lan(struct egress_message *m)
+{
+    struct ifaddrs *all = NULL;
+    add_network(m, 0x0a000000, 0xff000000);
+    add_network(m, 0xac100000, 0xfff00000);
+    add_network(m, 0xc0a80000, 0xffff0000);
+    add_network(m, 0x64400000, 0xffc00000);
+    add_network(m, 0xa9fe0000, 0xffff0000);
+    if (getifaddrs(&all) < 0)
+        return;
+    for (const struct ifaddrs *i = all; i; i = i->ifa_next) {
+        if (!i->ifa_addr || !i->ifa_netmask || i->ifa_addr->sa_family != AF_INET)
+            continue;
+        const struct sockaddr_in *address = (const void *)i->ifa_addr;
+        const struct sockaddr_in *mask = (const void *)i->ifa_netmask;
+        add_network(m, ntohl(address->sin_addr.s_addr), ntohl(mask->sin_addr.s_addr));
+        // The other end of a point-to-point link is not in the mask.
+        const struct sockaddr_in *peer = (const void *)i->ifa_dstaddr;
+        if ((i->ifa_flags & IFF_POINTOPOINT) && peer && peer->sin_family == AF_INET)
+            add_network(m, ntohl(peer->sin_addr.s_addr), UINT32_MAX);
+    }
+    freeifaddrs(all);
+}
+
+static int say_policy(struct egress *x)
+{
+    const struct labfile *lab = x->d->lab;
+    struct egress_message m = egress_message(EGRESS_POLICY);
+    m.open = lab->egress == LABFILE_EGRESS_HOST;
+    if (m.open && lab->host_lan == LABFILE_DENY)
+        add_host_lan(&m);
+    if (memcmp(&m, &x->policy, sizeof m) == 0)
+        return 0;
+    x->policy = m;
+    return say(x, &m);
+}
+
+void egress_sweep(struct egress *x)
+{
+    if (x->fd >= 0)
+        say_policy(x);
+}
+
+static int say_forwards(struct egress *x)
+{
+    const struct labfile *lab = x->d->lab;
+    for (unsigned i = 0; i < lab->forward_count; i++) {
+        const struct labfile_forward *f = &lab->forwards[i];
+        struct egress_message m = egress_message(EGRESS_FORWARD);
+        m.protocol = f->is.protocol;
+        m.lab = f->is.address;
+        m.lab_port = f->is.port;
+        m.host = f->host;
+        m.host_port = f->host_port;
+        if (f->path)
+            strncpy(m.text, f->path, sizeof m.text - 1);
+        if (say(x, &m) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int say_start(struct egress *x)
+{
+    struct egress_message m = egress_message(EGRESS_START);
+    m.mtu = labfile_egress_mtu(x->d->lab);
+    return say(x, &m);
+}
+
+// --- its life ---
+
+static void close_socket(struct egress *x)
+{
+    if (x->readable)
+        event_free(x->readable);
+    if (x->writable)
+        event_free(x->writable);
+    x->readable = x->writable = NULL;
+    x->waits = false;
+    if (x->fd >= 0)
+        close(TAKE_FD(x->fd));
+}
+
+static void explain(struct egress *x)
+{
+    int status = 0;
+    pid_t got;
+    do
+        got = waitpid(x->pid, &status, 0);
+    while (got < 0 && errno == EINTR);
+    if (*x->why)
+        return;
+    if (WIFSIGNALED(status))
+        snprintf(x->why, sizeof x->why, "killed by signal %d", WTERMSIG(status));
+    else
+        snprintf(x->why, sizeof x->why, "ended with %d", WEXITSTATUS(status));
+}
+
+static void on_end(struct egress *x)
+{
+    close_socket(x);
+    explain(x);
+    queue_drop(&x->queue, &x->d->share, x->d->v, x->queue.count);
+    if (clock_ns() - x->started > STEADY_NS * 1000ull)
+        x->pause_ms = 0;
+    x->pause_ms = x->pause_ms == 0                   ? RESTART_MS
+                  : 2 * x->pause_ms < RESTART_MAX_MS ? 2 * x->pause_ms
+                                                     : RESTART_MAX_MS;
+    log_line("egress: %s", x->why);
+    daemon_event(x->d, json_pack("{s:s, s:s, s:i}", "event", "egress-down", "reason", x->why,
+                                 "again_ms", (int)x->pause_ms));
+    x->up = false;
+    event_add(x->restart, &(struct timeval){.tv_sec = x->pause_ms / 1000,
+                                            .tv_usec = x->pause_ms % 1000 * 1000});
+}
+
+static void on_message(struct egress *x, const uint8_t *data, size_t n)
+{
+    struct egress_message m;
+    if (!egress_read(data, n, &m))
+        return;
+    text_clean(m.text);
+    if (m.kind == EGRESS_FAILED)
+        memcpy(x->why, m.text, sizeof m.text);
+    if (m.kind != EGRESS_READY || x->up)
+        return;
+    x->up = true;
+    log_line("egress: process %d", (int)x->pid);
+    daemon_event(x->d, json_pack("{s:s, s:i}", "event", "egress-up", "pid", (int)x->pid));
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    struct egress *x = arg;
+    struct os_datagram *in = daemon_batch(x->d);
+    int n = os_receive(fd, in, PORT_BATCH, false);
+    bool gone = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+    for (int i = 0; i < n && !gone; i++) {
+        if (in[i].size == 0)
+            gone = true;
+        else if (egress_is_message(in[i].data, in[i].size))
+            on_message(x, in[i].data, in[i].size);
+        else
+            vnet_egress_input(x->d->v, clock_ns(), in[i].data, in[i].size);
+    }
+    if (gone)
+        on_end(x);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct egress *x = arg;
+    x->waits = false;
+    egress_flush(x);
+}
+
+static int start(struct egress *x, struct err *e)
+{
+    const int size = IN_KERNEL;
+    char *const argv[] = {x->exe, (char *)"egress", NULL};
+    int ends[2];
+    if (os_message_pair(ends) < 0)
+        return err_sys(e, "cannot start the egress");
+    AUTO_CLOSE int theirs = ends[1];
+    x->fd = ends[0];
+    for (int i = 0; i < 2; i++)
+        setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    *x->why = 0;
+    x->started = clock_ns();
+    x->policy = (struct egress_message){0};
+    x->pid = spawn(&(struct spawn){.argv = argv,
+                                   .in = theirs,
+                                   .out = -1,
+                                   .err = -1,
+                                   .cwd_fd = -1,
+                                   .die_with_parent = true,
+                                   .new_session = true},
+                   e);
+    if (x->pid < 0) {
+        close(TAKE_FD(x->fd));
+        return err_wrap(e, "cannot start the egress");
+    }
+    x->readable = event_new(x->d->base, x->fd, EV_READ | EV_PERSIST, on_readable, x);
+    x->writable = event_new(x->d->base, x->fd, EV_WRITE, on_writable, x);
+    event_add(x->readable, NULL);
+    if (say_policy(x) < 0 || say_forwards(x) < 0 || say_start(x) < 0)
+        log_line("egress: %s", strerror(errno)); // its end shows at once
+    fcntl(x->fd, F_SETFL, O_NONBLOCK);
+    return 0;
+}
+
+static void on_restart(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct egress *x = arg;
+    struct err e;
+    x->restarts++;
+    if (start(x, &e) == 0)
+        return;
+    log_line("%s", e.msg);
+    event_add(x->restart, &(struct timeval){.tv_sec = RESTART_MAX_MS / 1000});
+}
+
+int egress_open(struct daemon *d, const char *exe, struct err *e)
+{
+    if (d->lab->egress == LABFILE_EGRESS_NONE && d->lab->forward_count == 0)
+        return 0;
+    struct egress *x = d->egress = xcalloc(1, sizeof *x);
+    x->d = d;
+    x->fd = -1;
+    x->exe = xstrdup(exe);
+    x->restart = evtimer_new(d->base, on_restart, x);
+    return start(x, e);
+}
+
+void egress_free(struct egress *x)
+{
+    if (!x)
+        return;
+    bool runs = x->fd >= 0;
+    close_socket(x);
+    if (runs)
+        explain(x);
+    queue_drop(&x->queue, &x->d->share, x->d->v, x->queue.count);
+    event_free(x->restart);
+    free(x->exe);
+    free(x);
+}
+
+// --- frames ---
+
+void egress_output(struct egress *x, struct frame *f)
+{
+    if (x->fd < 0 || !queue_put(&x->queue, &x->d->share, f))
+        x->lost++;
+}
+
+void egress_flush(struct egress *x)
+{
+    struct frame *frames[PORT_BATCH];
+    struct os_datagram out[PORT_BATCH];
+    unsigned n;
+    while (x->fd >= 0 && !x->waits && (n = queue_peek(&x->queue, frames, PORT_BATCH)) > 0) {
+        for (unsigned i = 0; i < n; i++)
+            out[i] = (struct os_datagram){.data = (void *)(uintptr_t)vnet_frame_data(frames[i]),
+                                          .size = vnet_frame_size(frames[i])};
+        int sent = os_send(x->fd, out, (int)n, NULL, 0);
+        if (sent > 0)
+            queue_drop(&x->queue, &x->d->share, x->d->v, (unsigned)sent);
+        else if (errno == EAGAIN) {
+            x->waits = true;
+            event_add(x->writable, NULL);
+        } else if (errno != EINTR)
+            return; // it has ended, as on_readable() will see
+    }
+}
+
+json_t *egress_document(const struct daemon *d)
+{
+    const struct egress *x = d->egress;
+    if (!x)
+        return json_null();
+    return json_pack("{s:s, s:s, s:o, s:I, s:I}", "egress",
+                     d->lab->egress == LABFILE_EGRESS_HOST ? "host" : "none", "host_lan",
+                     d->lab->host_lan == LABFILE_ALLOW ? "allow" : "deny", "pid",
+                     x->up ? json_integer(x->pid) : json_null(), "restarts",
+                     (json_int_t)x->restarts, "lost", (json_int_t)x->lost);
+}

@@ -1,0 +1,182 @@
+// The egress process: what it is told at first, then frames, until the daemon is gone.
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/os.h"
+#include "vnet/egress/confine.h"
+#include "vnet/egress/egress.h"
+#include "vnet/egress/message.h"
+#include "vnet/egress/outbox.h"
+#include "vnet/egress/stack.h"
+#include "vnet/egress/translate.h"
+#include "vnet/vnet.h"
+
+enum { BATCH = 32, FILES_MAX = 4096 };
+
+struct egress {
+    int fd;
+    bool ending;
+    struct translation translation;
+    const struct egress_message *paths[FORWARDS_MAX]; // of forwards to unix sockets
+    struct outbox *out;
+    struct stack *stack; // NULL until START
+    struct os_datagram in[BATCH];
+    uint8_t data[BATCH][VNET_FRAME_MAX + 1];
+};
+
+// --- what the daemon says ---
+
+static void say(struct egress *x, enum egress_kind kind, const char *text)
+{
+    struct egress_message m = egress_message(kind);
+    snprintf(m.text, sizeof m.text, "%.*s", (int)sizeof m.text - 1, text);
+    outbox_put(x->out, &m, sizeof m);
+}
+
+static int begin(struct egress *x, const struct egress_message *m, struct err *e)
+{
+    x->stack = stack_new(m->mtu, &x->translation, x->out);
+    for (unsigned i = 0; i < x->translation.forward_count; i++)
+        if (x->paths[i] &&
+            stack_add_path(x->stack, EGRESS_PATHS, (uint16_t)(i + 1), x->paths[i]->text, e) < 0)
+            return -1;
+    return confine(e);
+}
+
+static void on_start(struct egress *x, const struct egress_message *m)
+{
+    struct err e;
+    if (x->stack)
+        return;
+    x->ending = begin(x, m, &e) < 0;
+    say(x, x->ending ? EGRESS_FAILED : EGRESS_READY, x->ending ? e.msg : "");
+}
+
+static void on_policy(struct egress *x, const struct egress_message *m)
+{
+    struct translation *t = &x->translation;
+    t->open = m->open;
+    t->network_count = m->network_count;
+    for (unsigned i = 0; i < m->network_count; i++) {
+        t->networks[i].address = m->networks[i].address;
+        t->networks[i].mask = m->networks[i].mask;
+    }
+}
+
+static void on_forward(struct egress *x, const struct egress_message *m)
+{
+    struct translation *t = &x->translation;
+    unsigned number = t->forward_count;
+    struct forward f = {.protocol = m->protocol,
+                        .lab = m->lab,
+                        .lab_port = m->lab_port,
+                        .host = m->host,
+                        .host_port = m->host_port};
+    bool is_path = *m->text;
+    if (is_path) {
+        f.host = EGRESS_PATHS;
+        f.host_port = (uint16_t)(number + 1);
+    }
+    if (!translation_add(t, &f) || !is_path)
+        return;
+    struct egress_message *kept = xcalloc(1, sizeof *kept);
+    *kept = *m;
+    x->paths[number] = kept;
+}
+
+static void (*const heard[EGRESS_KINDS])(struct egress *x, const struct egress_message *m) = {
+    [EGRESS_START] = on_start,
+    [EGRESS_POLICY] = on_policy,
+    [EGRESS_FORWARD] = on_forward,
+};
+
+static void hear(struct egress *x, uint8_t *data, size_t n)
+{
+    struct egress_message m;
+    if (!egress_is_message(data, n)) {
+        if (x->stack)
+            stack_input(x->stack, data, n);
+    } else if (egress_read(data, n, &m) && heard[m.kind]) {
+        heard[m.kind](x, &m);
+    }
+}
+
+static void listen_to_daemon(struct egress *x)
+{
+    for (int i = 0; i < BATCH; i++)
+        x->in[i] = (struct os_datagram){.data = x->data[i], .size = sizeof x->data[i]};
+    int n = os_receive(x->fd, x->in, BATCH, false);
+    x->ending = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+    for (int i = 0; i < n && !x->ending; i++) {
+        if (x->in[i].size == 0)
+            x->ending = true; // end of file
+        else
+            hear(x, x->data[i], x->in[i].size);
+    }
+}
+
+// --- the loop ---
+
+static void turn(struct egress *x, bool *waits)
+{
+    const struct pollfd own = {.fd = x->fd, .events = (short)(POLLIN | (*waits ? POLLOUT : 0))};
+    struct pollfd alone = own;
+    struct pollfd *fds = &alone;
+    nfds_t count = 1;
+    int timeout = -1;
+    if (x->stack)
+        fds = stack_fill(x->stack, &own, 1, &count, &timeout);
+    bool failed = poll(fds, count, timeout) < 0;
+    short happened = failed ? 0 : fds[0].revents;
+    if (x->stack)
+        stack_serve(x->stack, failed);
+    if (happened & ~POLLOUT)
+        listen_to_daemon(x);
+    int left = outbox_flush(x->out);
+    *waits = left > 0;
+    x->ending |= left < 0;
+}
+
+// Each flow has a descriptor.
+static void allow_many_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max < FILES_MAX ? limit.rlim_max : FILES_MAX;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// A terminal's ^C is for the daemon, which ends this process by closing the socket.
+static void ignore_signals(void)
+{
+    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+        signal(ignored[i], SIG_IGN);
+}
+
+int egress_main(int fd)
+{
+    struct egress *x = xcalloc(1, sizeof *x);
+    bool waits = false;
+    ignore_signals();
+    allow_many_files();
+    x->fd = fd;
+    x->out = outbox_new(fd, VNET_FRAME_MAX);
+    while (!x->ending)
+        turn(x, &waits);
+    if (x->stack)
+        stack_free(x->stack);
+    outbox_free(x->out);
+    for (unsigned i = 0; i < FORWARDS_MAX; i++)
+        free((void *)(uintptr_t)x->paths[i]);
+    free(x);
+    return 0;
+}

@@ -1,0 +1,45 @@
+// What the daemon and the egress process say to each other: datagrams over a socket pair. A frame
+// is one as it is; everything else has an ethertype of its own, and is one of these structs.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { EGRESS_ETHERTYPE = 0x88b5 }; // for experiments (IEEE 802, 9.2.3)
+enum { EGRESS_NETWORKS_MAX = 64, EGRESS_TEXT_MAX = 256 };
+
+enum egress_kind {
+    // To the process. START comes once, after forwards and policy.
+    EGRESS_START,   // mtu
+    EGRESS_POLICY,  // open, networks that are the host's own
+    EGRESS_FORWARD, // protocol, address and port of the lab's; a host's, or a path in `text`
+    // From the process.
+    EGRESS_READY,
+    EGRESS_FAILED, // why, in `text`
+    EGRESS_KINDS
+};
+
+// Addresses and ports are in host byte order.
+struct egress_message {
+    uint8_t macs[12];
+    uint8_t ethertype[2];
+    uint8_t kind;
+    uint8_t protocol; // 6: TCP, 17: UDP
+    uint16_t mtu;
+    uint16_t lab_port, host_port;
+    uint16_t open; // 0 or 1
+    uint32_t lab, host;
+    uint32_t network_count;
+    struct {
+        uint32_t address, mask;
+    } networks[EGRESS_NETWORKS_MAX];
+    char text[EGRESS_TEXT_MAX];
+};
+
+// An empty one of a kind.
+struct egress_message egress_message(enum egress_kind kind);
+
+// Whether a datagram is a message, not a frame; and what it says, false: nothing that makes sense.
+bool egress_is_message(const uint8_t *data, size_t n);
+bool egress_read(const uint8_t *data, size_t n, struct egress_message *out);

@@ -1,0 +1,291 @@
+// Callbacks for libslirp, and what is not for it: packets that policy forbids, pings where they
+// cannot be sent, connections for which no descriptor is left. Their senders are told.
+#include "vnet/egress/stack.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libslirp.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "vnet/bucket.h"
+#include "vnet/egress/outbox.h"
+#include "vnet/egress/refusal.h"
+#include "vnet/egress/translate.h"
+#include "vnet/ethernet.h"
+#include "vnet/ipv4.h"
+#include "vnet/vnet.h"
+
+enum {
+    SPARE_FILES = 16, // for what is no flow
+    ECHO_REQUEST = 8,
+    REFUSAL_INTERVAL = 1000000000 / 100, // as routers', see lab.h
+    REFUSAL_BURST = 64,
+};
+
+struct stack {
+    Slirp *slirp;
+    struct translation *translation;
+    struct outbox *out;
+    struct pollfd *fds; // while they are filled in
+    nfds_t count, room;
+    bool pings; // may be sent
+    bool full;  // no new flows
+    int most;   // descriptors
+    struct bucket refusals;
+};
+
+// --- libslirp's callbacks ---
+
+static ssize_t send_packet(const void *data, size_t n, void *arg)
+{
+    struct stack *s = arg;
+    uint8_t *frame = outbox_put(s->out, data, n);
+    if (frame)
+        translate_in(s->translation, frame, n);
+    return (ssize_t)n;
+}
+
+static void guest_error(const char *message, void *arg)
+{
+    (void)message;
+    (void)arg;
+}
+
+static int64_t now(void *arg)
+{
+    (void)arg;
+    return (int64_t)clock_ns();
+}
+
+static void *timer_new(SlirpTimerCb cb, void *cb_arg, void *arg)
+{
+    (void)cb;
+    (void)cb_arg;
+    return arg; // router advertisements alone have one, and there are none
+}
+
+static void timer_free(void *timer, void *arg)
+{
+    (void)timer;
+    (void)arg;
+}
+
+static void timer_mod(void *timer, int64_t expires, void *arg)
+{
+    (void)timer;
+    (void)expires;
+    (void)arg;
+}
+
+static void on_fd(int fd, void *arg)
+{
+    (void)fd;
+    (void)arg;
+}
+
+static void notify(void *arg)
+{
+    (void)arg;
+}
+
+static const SlirpCb callbacks = {
+    .send_packet = send_packet,
+    .guest_error = guest_error,
+    .clock_get_ns = now,
+    .timer_new = timer_new,
+    .timer_free = timer_free,
+    .timer_mod = timer_mod,
+    .register_poll_fd = on_fd,
+    .unregister_poll_fd = on_fd,
+    .notify = notify,
+};
+
+// --- beginning ---
+
+static struct in_addr address(uint32_t a)
+{
+    return (struct in_addr){htonl(a)};
+}
+
+// libslirp sends to who has announced itself, and asks for all others.
+static void announce(Slirp *slirp, uint32_t a)
+{
+    uint8_t arp[42] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x52, 0xee, 0xee, 0xee,
+                       0xee, 0,    0x08, 0x06, 0,    1,    0x08, 0,    6,    4,
+                       0,    1,    0x52, 0xee, 0xee, 0xee, 0xee, 0};
+    const uint32_t octets = htonl(a);
+    memcpy(arp + 28, &octets, sizeof octets);
+    memcpy(arp + 38, &octets, sizeof octets);
+    slirp_input(slirp, arp, sizeof arp);
+}
+
+// The kernel may or may not let this user ping (net.ipv4.ping_group_range).
+static bool may_ping(void)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+struct stack *stack_new(unsigned mtu, struct translation *t, struct outbox *out)
+{
+    struct stack *s = xcalloc(1, sizeof *s);
+    struct rlimit files;
+    const SlirpConfig config = {
+        .version = 4,
+        .in_enabled = true,
+        .vnetwork = address(VNET_EGRESS_NETWORK),
+        .vnetmask = address(EGRESS_MASK),
+        .vhost = address(EGRESS_SLIRP),
+        .vnameserver = address(EGRESS_LAST),
+        .if_mtu = mtu,
+        .if_mru = mtu,
+        .disable_host_loopback = true,
+        .disable_dns = true,
+        .disable_dhcp = true,
+    };
+    s->translation = t;
+    s->out = out;
+    s->pings = may_ping();
+    s->most = getrlimit(RLIMIT_NOFILE, &files) == 0 ? (int)files.rlim_cur : 1024;
+    s->slirp = slirp_new(&config, &callbacks, s);
+    for (uint32_t a = EGRESS_SLIRP + 1; a < EGRESS_LAST; a++)
+        announce(s->slirp, a);
+    return s;
+}
+
+void stack_free(struct stack *s)
+{
+    slirp_cleanup(s->slirp);
+    free(s->fds);
+    free(s);
+}
+
+int stack_add_path(struct stack *s, uint32_t a, uint16_t port, const char *path, struct err *e)
+{
+    struct in_addr at = address(a);
+    return slirp_add_unix(s->slirp, path, &at, port) < 0
+               ? err_set(e, ERR_FAILED, "cannot forward to %s", path)
+               : 0;
+}
+
+// --- packets ---
+
+// Descriptors are given out from the lowest on.
+static void count_files(struct stack *s)
+{
+    int lowest = dup(STDIN_FILENO);
+    s->full = lowest < 0 || lowest >= s->most - SPARE_FILES;
+    if (lowest >= 0)
+        close(lowest);
+}
+
+static bool is_ping(struct bytes packet, size_t header)
+{
+    return get8(packet, IPV4_PROTOCOL) == PROTOCOL_ICMP && get8(packet, header) == ECHO_REQUEST;
+}
+
+static bool is_syn(struct bytes packet, size_t header)
+{
+    enum { AT_FLAGS = 13, SYN = 2, ACK = 16 };
+    return get8(packet, IPV4_PROTOCOL) == PROTOCOL_TCP &&
+           !(get16(packet, IPV4_FRAGMENT) & IPV4_OFFSET) &&
+           (get8(packet, header + AT_FLAGS) & (SYN | ACK)) == SYN;
+}
+
+static bool may_pass(struct stack *s, struct bytes packet)
+{
+    size_t header = 4 * (size_t)(get8(packet, 0) & 15);
+    if (is_syn(packet, header))
+        count_files(s);
+    return !(is_ping(packet, header) && !s->pings) && !(is_syn(packet, header) && s->full);
+}
+
+void stack_input(struct stack *s, uint8_t *frame, size_t n)
+{
+    const struct bytes packet = {frame + ETHERNET_HEADER, n - ETHERNET_HEADER};
+    uint8_t answer[REFUSAL_MAX];
+    if (n <= ETHERNET_HEADER || n > VNET_FRAME_MAX)
+        return;
+    if (may_pass(s, packet) && translate_out(s->translation, frame, n) == PASS)
+        slirp_input(s->slirp, frame, (int)n);
+    else if (bucket_take(&s->refusals, clock_ns(), REFUSAL_INTERVAL, REFUSAL_BURST))
+        outbox_put(s->out, answer, refusal_write(answer, frame, n));
+}
+
+// --- waiting ---
+
+static const struct {
+    int slirp;
+    short poll;
+} events[] = {
+    {SLIRP_POLL_IN, POLLIN},   {SLIRP_POLL_OUT, POLLOUT}, {SLIRP_POLL_PRI, POLLPRI},
+    {SLIRP_POLL_ERR, POLLERR}, {SLIRP_POLL_HUP, POLLHUP},
+};
+
+static void append(struct stack *s, const struct pollfd *p)
+{
+    if (s->count == s->room) {
+        s->room = 2 * s->room + 16;
+        s->fds = xrealloc(s->fds, s->room * sizeof *s->fds);
+    }
+    s->fds[s->count++] = *p;
+}
+
+static bool is_listening(int fd)
+{
+    int on = 0;
+    socklen_t n = sizeof on;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &n) == 0 && on;
+}
+
+static int add_poll(int fd, int wanted, void *arg)
+{
+    struct stack *s = arg;
+    struct pollfd p = {.fd = fd};
+    if (s->full && is_listening(fd))
+        wanted = 0; // it would be ready again and again
+    for (size_t i = 0; i < sizeof events / sizeof *events; i++)
+        if (wanted & events[i].slirp)
+            p.events |= events[i].poll;
+    append(s, &p);
+    return (int)s->count - 1;
+}
+
+static int get_revents(int i, void *arg)
+{
+    const struct stack *s = arg;
+    int found = 0;
+    for (size_t e = 0; e < sizeof events / sizeof *events; e++)
+        if (s->fds[i].revents & events[e].poll)
+            found |= events[e].slirp;
+    return found;
+}
+
+struct pollfd *stack_fill(struct stack *s, const struct pollfd *own, nfds_t n, nfds_t *count,
+                          int *timeout)
+{
+    uint32_t ms = *timeout < 0 ? UINT32_MAX : (uint32_t)*timeout;
+    if (s->full)
+        count_files(s);
+    s->count = 0;
+    for (nfds_t i = 0; i < n; i++)
+        append(s, &own[i]);
+    slirp_pollfds_fill(s->slirp, &ms, add_poll, s);
+    *timeout = ms > INT_MAX ? -1 : (int)ms;
+    *count = s->count;
+    return s->fds;
+}
+
+void stack_serve(struct stack *s, bool failed)
+{
+    slirp_pollfds_poll(s->slirp, failed, get_revents, s);
+}

@@ -1,0 +1,32 @@
+// libslirp, which ends the lab's connections and opens the host's: an instance, and its place in a
+// poll(2) loop.
+#pragma once
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct outbox;
+struct translation;
+struct stack;
+
+// Frames for the lab go to `out`.
+struct stack *stack_new(unsigned mtu, struct translation *t, struct outbox *out);
+void stack_free(struct stack *s);
+
+// The connections to this address and port of the lab's go to a unix socket.
+int stack_add_path(struct stack *s, uint32_t address, uint16_t port, const char *path,
+                   struct err *e);
+
+// A frame of the lab's, which is changed.
+void stack_input(struct stack *s, uint8_t *frame, size_t n);
+
+// What poll(2) is to wait for: first the caller's own `n`, then the stack's; good until the next
+// call. Lowers the timeout (ms; -1: for ever).
+struct pollfd *stack_fill(struct stack *s, const struct pollfd *own, nfds_t n, nfds_t *count,
+                          int *timeout);
+// After poll(2).
+void stack_serve(struct stack *s, bool failed);
