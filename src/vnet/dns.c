@@ -6,15 +6,19 @@
 
 #include <assert.h>
 
+#include "base/cleanup.h"
+#include "base/mem.h"
 #include "vnet/dns-message.h"
+#include "vnet/dns-relay.h"
 #include "vnet/ip.h"
 #include "vnet/ipv4.h"
 #include "vnet/ipv6.h"
 #include "vnet/nodes.h"
 #include "vnet/reverse.h"
 #include "vnet/udp.h"
+#include "vnet/way-out.h"
 
-enum { ALIASES_MAX = 16 };
+enum { ALIASES_MAX = 16, MESSAGE_MAX = 65535 };
 
 static const struct {
     const char *name;
@@ -47,6 +51,7 @@ struct lookup {
     unsigned network;
     unsigned type;
     struct dns_answer *a;
+    bool by_tcp;
 };
 
 static void put_bytes(struct lookup *l, const struct name *owner, enum rr_type type,
@@ -200,7 +205,7 @@ static enum dns_rcode answer(struct lookup *l, const struct dns_query *q)
         return DNS_REFUSED;
     if (q->type == RR_OPT)
         return DNS_FORMERR;
-    if (fault == VNET_DNS_OK)
+    if (fault == VNET_DNS_OK || (fault == VNET_DNS_TRUNCATED && l->by_tcp))
         return resolve(l, q->name);
     if (fault == VNET_DNS_NXDOMAIN)
         put_negative(l, &q->name);
@@ -216,6 +221,82 @@ static size_t path_limit(const struct packet *p)
     return mtu - (ip_is6(p) ? IPV6_HEADER : IPV4_HEADER) - UDP_HEADER;
 }
 
+// A name that is none of the lab's: neither a bare one nor one in a network's domain.
+static bool is_elsewhere(const struct vnet *v, const struct name *name)
+{
+    if (!way_out_relay(v) || name->n <= 2 + name->at[0])
+        return false;
+    for (unsigned i = 0; i < v->network_count; i++)
+        if (v->networks[i].zone.n > root.n && name_is_in(name, &v->networks[i].zone))
+            return false;
+    return true;
+}
+
+// Writes the answer; false: somebody else is to be asked.
+static bool write_answer(struct lookup *l, struct frame *f, const struct dns_query *q, size_t limit,
+                         enum dns_rcode rcode)
+{
+    dns_begin(l->a, f, q, limit);
+    if (rcode == DNS_NOERROR)
+        rcode = answer(l, q);
+    if (rcode == DNS_NXDOMAIN && l->net->dns_fault == VNET_DNS_OK &&
+        l->a->counts[DNS_ANSWER] == 0 && is_elsewhere(l->v, &q->name))
+        return false;
+    dns_end(l->a, rcode, rcode == DNS_NOERROR || rcode == DNS_NXDOMAIN);
+    return true;
+}
+
+static void put_failure(struct frame *f, const struct dns_query *q)
+{
+    struct dns_answer a;
+    dns_begin(&a, f, q, q->size_limit);
+    dns_end(&a, DNS_SERVFAIL, false);
+}
+
+size_t dns_servfail(struct bytes query, uint8_t *out, size_t room)
+{
+    struct frame f = {.data = out, .size = room};
+    struct dns_query q;
+    enum dns_rcode rcode;
+    if (dns_read(query, &q, &rcode))
+        put_failure(&f, &q);
+    return f.n;
+}
+
+void dns_send(struct packet *p, struct bytes message, struct bytes query)
+{
+    struct dns_query q;
+    struct dns_answer a;
+    enum dns_rcode rcode;
+    dns_read(query, &q, &rcode);
+    size_t limit = q.size_limit < path_limit(p) ? q.size_limit : path_limit(p);
+    struct frame *f = udp_begin(p, DNS_PORT, p->from_port, limit);
+    if (!f)
+        return;
+    if (message.n <= limit) {
+        put(f, message.at, message.n);
+    } else {
+        dns_begin(&a, f, &q, limit);
+        a.truncated = true;
+        dns_end(&a, DNS_NOERROR, false);
+    }
+    udp_send(p, f);
+}
+
+static bool is_silent(struct packet *p)
+{
+    if (p->network->dns_fault != VNET_DNS_SILENT)
+        return false;
+    drop(p, VNET_DROP_DNS_FAULT);
+    return true;
+}
+
+static struct lookup lookup_for(const struct packet *p, const struct dns_query *q,
+                                struct dns_answer *a)
+{
+    return (struct lookup){p->v, p->network, (unsigned)(p->network - p->v->networks), q->type, a};
+}
+
 void dns_input(struct packet *p, struct bytes message)
 {
     struct dns_query q;
@@ -227,17 +308,46 @@ void dns_input(struct packet *p, struct bytes message)
         drop(p, VNET_DROP_BAD_DNS);
         return;
     }
-    if (p->network->dns_fault == VNET_DNS_SILENT) {
-        drop(p, VNET_DROP_DNS_FAULT);
+    if (is_silent(p))
         return;
-    }
     struct frame *f = udp_begin(p, DNS_PORT, p->from_port, path_limit(p));
     if (!f)
         return;
-    struct lookup l = {p->v, p->network, (unsigned)(p->network - p->v->networks), q.type, &a};
-    dns_begin(&a, f, &q, path_limit(p));
-    if (rcode == DNS_NOERROR)
-        rcode = answer(&l, &q);
-    dns_end(&a, rcode, rcode == DNS_NOERROR || rcode == DNS_NXDOMAIN);
+    struct lookup l = lookup_for(p, &q, &a);
+    size_t start = f->n;
+    if (!write_answer(&l, f, &q, path_limit(p), rcode)) {
+        if (relay_ask(p, message, 0)) {
+            pool_release(&p->v->pool, f);
+            return;
+        }
+        f->n = start;
+        put_failure(f, &q);
+    }
     udp_send(p, f);
+}
+
+void vnet_dns_query(struct vnet *v, uint64_t now, unsigned network, uint64_t token,
+                    const uint8_t *query, size_t n)
+{
+    struct packet p = {.v = v, .network = &v->networks[network], .dropped = -1};
+    const struct bytes message = {query, n};
+    struct dns_query q;
+    struct dns_answer a;
+    enum dns_rcode rcode;
+    if (now > v->now)
+        v->now = now;
+    if (!dns_read(message, &q, &rcode) || is_silent(&p))
+        return;
+    AUTO_FREE uint8_t *data = xcalloc(1, MESSAGE_MAX);
+    struct frame f = {.data = data, .size = MESSAGE_MAX};
+    struct lookup l = lookup_for(&p, &q, &a);
+    l.by_tcp = true;
+    q.size_limit = MESSAGE_MAX;
+    if (!write_answer(&l, &f, &q, MESSAGE_MAX, rcode)) {
+        if (relay_ask(&p, message, token))
+            return;
+        f.n = 0;
+        put_failure(&f, &q);
+    }
+    v->owner.dns_answer(v->owner.arg, token, data, f.n);
 }

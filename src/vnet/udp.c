@@ -2,9 +2,11 @@
 #include "vnet/udp.h"
 
 #include "vnet/dhcp.h"
+#include "vnet/dns-relay.h"
 #include "vnet/dns.h"
 #include "vnet/ip.h"
 #include "vnet/ipv4.h"
+#include "vnet/way-out.h"
 
 enum { AT_LENGTH = 4, AT_CHECKSUM = 6 };
 
@@ -42,6 +44,10 @@ void udp_input(struct packet *p, struct bytes datagram)
     if (!pull(&datagram, length, &payload) || !is_sound(p, payload) ||
         !pull(&payload, UDP_HEADER, &header)) {
         drop(p, VNET_DROP_BAD_UDP);
+        return;
+    }
+    if (way_out_is(p->v, p->network) && way_out_relay(p->v)) {
+        relay_input(p, get16(header, 0), get16(header, 2), payload);
         return;
     }
     for (size_t i = 0; i < sizeof services / sizeof *services; i++) {

@@ -177,6 +177,9 @@ struct vnet_owner {
     // A frame for the egress, see vnet_set_egress().
     void (*egress)(void *arg, struct frame *f);
 
+    // See vnet_dns_query().
+    void (*dns_answer)(void *arg, uint64_t token, const uint8_t *message, size_t n);
+
     // NULL: never. A MAC that is known at plug `owner` has sent a frame from plug `claimant`:
     // whether it is the claimant's now, because the owner is dead or the lab allows it.
     bool (*may_take)(void *arg, struct mac mac, unsigned owner, unsigned claimant);
@@ -218,11 +221,13 @@ int vnet_add_host(struct vnet *v, uint32_t address, const struct ip6 *address6, 
 // mapping, address and port-dependent filtering) lies between: the egress sees one host,
 // VNET_EGRESS_LAB.
 #define VNET_EGRESS_NETWORK 0xc0000000u // 192.0.0.0/29, which nobody routes (RFC 7335)
+#define VNET_EGRESS_RESOLVER 0xc0000001u
 #define VNET_EGRESS_LAB 0xc0000002u
 #define VNET_EGRESS_ROUTER 0xc0000004u // the lab itself
 struct vnet_egress {
-    bool open;    // to all addresses; else to services only
-    uint16_t mtu; // 576 to VNET_MTU_MAX
+    bool open;     // to all addresses; else to services only
+    bool resolves; // names that the lab does not know: a DNS server is at VNET_EGRESS_RESOLVER
+    uint16_t mtu;  // 576 to VNET_MTU_MAX
 };
 // Again: changes it.
 void vnet_set_egress(struct vnet *v, const struct vnet_egress *egress);
@@ -230,6 +235,11 @@ void vnet_set_egress(struct vnet *v, const struct vnet_egress *egress);
 // which is added where there is none, goes to the egress.
 int vnet_add_service(struct vnet *v, uint8_t protocol, uint32_t address, uint16_t port,
                      struct err *e);
+// A DNS query to the server of this network that came otherwise than in frames, as over TCP. Its
+// answer has up to 64 KiB and goes to vnet_owner.dns_answer with the token, which is not 0, now or
+// later; it may have none.
+void vnet_dns_query(struct vnet *v, uint64_t now, unsigned network, uint64_t token,
+                    const uint8_t *query, size_t n);
 // As vnet_input(), from the egress.
 void vnet_egress_input(struct vnet *v, uint64_t now, const uint8_t *frame, size_t n);
 // Of the way out: `in` is what the egress sent.

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "vnet/dns-relay.h"
 #include "vnet/ethernet.h"
 #include "vnet/icmp.h"
 #include "vnet/internet.h"
@@ -26,6 +27,7 @@ struct way_out {
     bool open; // to all addresses
     struct service *services;
     unsigned service_count;
+    struct relay *relay; // NULL: there is no resolver
 };
 
 void vnet_set_egress(struct vnet *v, const struct vnet_egress *is)
@@ -46,6 +48,8 @@ void vnet_set_egress(struct vnet *v, const struct vnet_egress *is)
         net->reassembly = reassembly_new(net);
     }
     out->open = is->open;
+    if (is->resolves && !out->relay)
+        out->relay = relay_new();
     out->net.is.mtu = out->net.is.wan_mtu = is->mtu;
 }
 
@@ -55,6 +59,7 @@ void way_out_free(struct way_out *out)
         return;
     nat_free(out->net.nat);
     reassembly_free(out->net.reassembly);
+    relay_free(out->relay);
     free(out->services);
     free(out);
 }
@@ -111,6 +116,16 @@ bool way_out_takes(const struct vnet *v, struct bytes packet, const struct host 
     return host ? is_service(out, packet)
                 : way_out_leads_to(v, get32(packet, IPV4_TO)) ||
                       get32(packet, IPV4_FROM) == VNET_EGRESS_ROUTER;
+}
+
+struct relay *way_out_relay(const struct vnet *v)
+{
+    return v->way_out ? v->way_out->relay : NULL;
+}
+
+struct network *way_out_network(const struct vnet *v)
+{
+    return &v->way_out->net;
 }
 
 static void hand_over(struct packet *p, struct frame *f)

@@ -17,4 +17,8 @@ bool way_out_takes(const struct vnet *v, struct bytes packet, const struct host 
 bool way_out_leads_to(const struct vnet *v, uint32_t address);
 bool way_out_is(const struct vnet *v, const struct network *net);
 
+// What its own queries need; NULL: there is no resolver.
+struct relay *way_out_relay(const struct vnet *v);
+struct network *way_out_network(const struct vnet *v);
+
 void way_out_send(struct vnet *v, struct frame *f);

@@ -1,6 +1,17 @@
 """The way out: what leads to the host, what does not, and what becomes of a lab when it breaks."""
+import os
+import re
+import signal
+import socketserver
+from pathlib import Path
+from threading import Thread
+
 import pytest
 
+from lab import outside, web
+from lab.dig import dig
+from lab.outside import Outside
+from lab.wait import SOON, eventually, gone
 from lab.web import DIGEST, Web, fetch
 
 LAB = """
@@ -18,13 +29,13 @@ SITE, MAC_A, MAC_B = "5.0.0.1", "52:cc:cc:cc:cc:01", "52:cc:cc:cc:cc:02"
 
 
 @pytest.fixture
-def web(world):
+def page(world):
     return world.keep(Web())
 
 
 @pytest.fixture
-def lab(web, make_vnet):
-    return make_vnet(lab=LAB % web.port)
+def lab(page, make_vnet):
+    return make_vnet(lab=LAB % page.port)
 
 
 @pytest.fixture
@@ -43,12 +54,153 @@ def test_a_page_comes_through_a_lab_address(lab, node, make_node):
     assert not lab.drops()
 
 
-def test_without_a_way_out_there_is_no_route(lab, node, web):
-    assert "unreachable" in fetch(node, f"http://198.51.100.1:{web.port}/")
+def test_without_a_way_out_there_is_no_route(lab, node, page):
+    assert "unreachable" in fetch(node, f"http://198.51.100.1:{page.port}/")
     assert lab.drops() == {"no-route": 1}
 
 
-def test_nothing_else_of_the_host_is_reached(node, web, lab):
-    for url in (f"http://{SITE}:{web.port}/", f"http://192.0.0.1:{web.port}/",
-                f"http://192.0.0.6:1/"):
+def test_nothing_else_of_the_host_is_reached(node, page):
+    for url in (f"http://{SITE}:{page.port}/", f"http://192.0.0.1:{page.port}/",
+                "http://192.0.0.6:1/"):
         assert fetch(node, url) != DIGEST
+
+
+# --- a host with an internet ---
+
+HOST = """
+networks:
+  home: { lan: 192.168.1.1/24 }
+internet:
+  egress: host
+  dns: { known.test: 5.0.0.1 }
+  forward:
+    "5.0.0.1:80": "127.0.0.1:8080"
+    "5.0.0.2:80": "127.0.0.1:8080"
+    "5.0.0.1:7/udp": "127.0.0.1:9000"
+    "5.0.0.1:8/udp": "127.0.0.1:9000"
+    "5.0.0.3:80": "unix:%s"
+"""
+
+# Sends and gets back datagrams, from one port to each of the addresses.
+ECHO = """
+import socket, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+    client.settimeout(10)
+    for where in sys.argv[1:]:
+        address, port = where.split(":")
+        for size in (3, 1400, 6000):
+            client.sendto(where.encode() + bytes(size), (address, int(port)))
+            data, peer = client.recvfrom(65536)
+            assert data == where.encode() + bytes(size) and peer == (address, int(port)), (data, peer)
+print("echoed")
+"""
+
+
+@pytest.fixture
+def host(world):
+    return world.keep(Outside(world))
+
+
+@pytest.fixture
+def out(host, make_vnet, world):
+    return make_vnet(lab=HOST % world.sock("web"), inside=host)
+
+
+@pytest.fixture
+def guest(out, make_node):
+    a = make_node(out, MAC_A)
+    a.dhcp()
+    return a
+
+
+def refused(text):
+    """Whether it says "prohibited" by ICMP, as the kernel words it."""
+    return "No route to host" in text
+
+
+def test_the_host_is_the_way_out(guest):
+    assert fetch(guest, f"http://{outside.INTERNET}:{outside.PORT}/") == DIGEST
+    assert "refused" in fetch(guest, f"http://{outside.INTERNET}:1/")
+
+
+def test_the_surroundings_of_the_host_are_not(guest, out):
+    for address in (outside.LAN, "10.1.2.3", "172.20.0.1", "192.168.200.1", "100.64.0.1",
+                    "169.254.169.254", "192.0.0.1"):
+        assert refused(fetch(guest, f"http://{address}:{outside.PORT}/")), address
+    assert out.ask("counters")["egress"]["drops"] == {}
+
+
+def test_the_lab_may_allow_them(host, make_vnet, make_node):
+    lab = make_vnet(lab="networks: {net: }\ninternet: {egress: host, host-lan: allow}\n", inside=host)
+    node = make_node(lab, MAC_A)
+    node.dhcp()
+    assert fetch(node, f"http://{outside.LAN}:{outside.PORT}/") == DIGEST
+    for address in ("192.0.0.1", "192.0.0.6"):
+        assert refused(fetch(node, f"http://{address}:{outside.PORT}/"))
+
+
+def test_forwards_lead_to_one_port(guest):
+    for site in ("5.0.0.1", "5.0.0.2"):
+        assert fetch(guest, f"http://{site}/") == DIGEST
+    assert "refused" in fetch(guest, f"http://5.0.0.1:{outside.PORT}/")
+
+
+def test_a_forward_leads_to_a_unix_socket(guest, world):
+    class Unix(socketserver.ThreadingUnixStreamServer):
+        daemon_threads = True
+
+    with Unix(world.sock("web"), web.Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        assert fetch(guest, "http://5.0.0.3/") == DIGEST
+        server.shutdown()
+
+
+def test_datagrams(guest):
+    said = guest.out("/usr/bin/python3", "-c", ECHO, f"{outside.INTERNET}:{outside.ECHO}", "5.0.0.1:7",
+                     "5.0.0.1:8")
+    assert said == "echoed\n"
+
+
+def test_names_of_elsewhere(guest, out):
+    answer = dig(guest, "192.168.1.1", "A", outside.NAME)
+    assert answer.values == [outside.ADDRESS] and "aa" not in answer.flags
+    assert dig(guest, "192.168.1.1", "A", "nothing.example").status == "NXDOMAIN"
+    assert dig(guest, "192.168.1.1", "A", "known.test").values == ["5.0.0.1"]
+    assert dig(guest, "192.168.1.1", "A", "nobody.home.internal").status == "NXDOMAIN"
+    assert not out.drops()
+
+
+def test_a_resolver_that_is_down(guest):
+    assert dig(guest, "192.168.1.1", "A", "silent.example").status == "SERVFAIL"
+
+
+def test_a_ping_leaves_or_is_refused(guest, host):
+    low, high = map(int, host.out("cat", "/proc/sys/net/ipv4/ping_group_range").split())
+    done = guest.run("ping", "-n", "-c", "1", "-W", SOON, outside.INTERNET, check=False)
+    assert done.returncode == (0 if low <= high else 1)
+    assert low <= high or "Packet filtered" in done.stdout
+
+
+def test_its_process_may_die(guest, out):
+    events = out.control()
+    events.call("events")
+    pid = out.ask("status")["egress"]["pid"]
+    for _ in range(2):
+        os.kill(pid, signal.SIGKILL)
+        down = events.event("egress-down")
+        assert down["reason"] == "killed by signal 9"
+        pid = events.event("egress-up")["pid"]
+        assert fetch(guest, f"http://{outside.INTERNET}:{outside.PORT}/") == DIGEST
+    assert out.ask("status")["egress"]["restarts"] == 2
+    assert out.proc.child.poll() is None
+
+
+def test_its_process_can_do_little(out):
+    pid = eventually(lambda: out.ask("status")["egress"]["pid"], what="the egress")
+    status = dict(line.split(":\t", 1) for line in
+                  Path(f"/proc/{pid}/status").read_text().splitlines())
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+    limits = Path(f"/proc/{pid}/limits").read_text()
+    assert re.search(r"Max core file size +0 +0 ", limits)
+    out.kill()
+    assert gone(pid, SOON)

@@ -7,6 +7,7 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,6 +28,7 @@ enum {
     RESTART_MAX_MS = 10000,
     STEADY_NS = 10000000, // ×1000: after this long the next one comes soon again
     IN_KERNEL = 4 << 20,
+    DNS_PORT = 53,
 };
 
 struct egress {
@@ -38,7 +40,7 @@ struct egress {
     struct event *readable, *writable, *restart;
     bool waits; // for `writable`
     struct queue queue;
-    struct egress_message policy; // as it was told
+    struct egress_message policy, resolver; // as it was told
     uint64_t started, restarts, lost;
     unsigned pause_ms;
     char why[EGRESS_TEXT_MAX]; // it ended
@@ -98,10 +100,39 @@ static int say_policy(struct egress *x)
     return say(x, &m);
 }
 
+// The first server of IPv4 that the host asks itself, "nameserver 192.0.2.1" (resolv.conf(5)).
+static uint32_t find_resolver(void)
+{
+    AUTO_FCLOSE FILE *f = fopen("/etc/resolv.conf", "re");
+    char line[256];
+    char text[INET_ADDRSTRLEN];
+    struct in_addr address;
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "nameserver %15[0-9.]", text) == 1 &&
+            inet_pton(AF_INET, text, &address) == 1)
+            return ntohl(address.s_addr);
+    return 0;
+}
+
+static int say_resolver(struct egress *x)
+{
+    struct egress_message m = egress_message(EGRESS_RESOLVER);
+    if (x->d->lab->egress == LABFILE_EGRESS_NONE)
+        return 0;
+    m.host = find_resolver();
+    m.host_port = DNS_PORT;
+    if (memcmp(&m, &x->resolver, sizeof m) == 0)
+        return 0;
+    x->resolver = m;
+    return say(x, &m);
+}
+
 void egress_sweep(struct egress *x)
 {
-    if (x->fd >= 0)
-        say_policy(x);
+    if (x->fd < 0 || x->d->lab->egress == LABFILE_EGRESS_NONE)
+        return;
+    say_policy(x);
+    say_resolver(x);
 }
 
 static int say_forwards(struct egress *x)
@@ -233,7 +264,7 @@ static int start(struct egress *x, struct err *e)
         setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     *x->why = 0;
     x->started = clock_ns();
-    x->policy = (struct egress_message){0};
+    x->policy = x->resolver = (struct egress_message){0};
     x->pid = spawn(&(struct spawn){.argv = argv,
                                    .in = theirs,
                                    .out = -1,
@@ -249,7 +280,7 @@ static int start(struct egress *x, struct err *e)
     x->readable = event_new(x->d->base, x->fd, EV_READ | EV_PERSIST, on_readable, x);
     x->writable = event_new(x->d->base, x->fd, EV_WRITE, on_writable, x);
     event_add(x->readable, NULL);
-    if (say_policy(x) < 0 || say_forwards(x) < 0 || say_start(x) < 0)
+    if (say_policy(x) < 0 || say_resolver(x) < 0 || say_forwards(x) < 0 || say_start(x) < 0)
         log_line("egress: %s", strerror(errno)); // its end shows at once
     fcntl(x->fd, F_SETFL, O_NONBLOCK);
     return 0;

@@ -70,6 +70,11 @@ static void on_policy(struct egress *x, const struct egress_message *m)
     }
 }
 
+static void on_resolver(struct egress *x, const struct egress_message *m)
+{
+    translation_resolve(&x->translation, m->host, m->host_port);
+}
+
 static void on_forward(struct egress *x, const struct egress_message *m)
 {
     struct translation *t = &x->translation;
@@ -94,6 +99,7 @@ static void on_forward(struct egress *x, const struct egress_message *m)
 static void (*const heard[EGRESS_KINDS])(struct egress *x, const struct egress_message *m) = {
     [EGRESS_START] = on_start,
     [EGRESS_POLICY] = on_policy,
+    [EGRESS_RESOLVER] = on_resolver,
     [EGRESS_FORWARD] = on_forward,
 };
 

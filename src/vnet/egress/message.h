@@ -11,9 +11,10 @@ enum { EGRESS_NETWORKS_MAX = 64, EGRESS_TEXT_MAX = 256 };
 
 enum egress_kind {
     // To the process. START comes once, after forwards and policy.
-    EGRESS_START,   // mtu
-    EGRESS_POLICY,  // open, networks that are the host's own
-    EGRESS_FORWARD, // protocol, address and port of the lab's; a host's, or a path in `text`
+    EGRESS_START,    // mtu
+    EGRESS_POLICY,   // open, networks that are the host's own
+    EGRESS_RESOLVER, // a host's address and port; 0: none
+    EGRESS_FORWARD,  // protocol, address and port of the lab's; a host's, or a path in `text`
     // From the process.
     EGRESS_READY,
     EGRESS_FAILED, // why, in `text`

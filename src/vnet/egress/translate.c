@@ -89,7 +89,7 @@ static void change_address(const struct view *w, unsigned at, uint32_t new)
     change(w, w->ip + at + 2, (uint16_t) new, true);
 }
 
-const struct forward *translation_add(struct translation *t, const struct forward *f)
+struct forward *translation_add(struct translation *t, const struct forward *f)
 {
     unsigned same = 0;
     for (unsigned i = 0; i < t->forward_count; i++) {
@@ -110,6 +110,20 @@ const struct forward *translation_add(struct translation *t, const struct forwar
 static uint32_t lab_side(const struct forward *f)
 {
     return f->as == VNET_EGRESS_ROUTER ? VNET_EGRESS_ROUTER : VNET_EGRESS_LAB;
+}
+
+void translation_resolve(struct translation *t, uint32_t host, uint16_t port)
+{
+    const struct forward f = {.protocol = PROTOCOL_UDP,
+                              .lab = VNET_EGRESS_RESOLVER,
+                              .lab_port = 53,
+                              .as = VNET_EGRESS_ROUTER};
+    if (!t->resolver)
+        t->resolver = translation_add(t, &f);
+    if (!t->resolver)
+        return;
+    t->resolver->host = host;
+    t->resolver->host_port = port;
 }
 
 static void remember(struct translation *t, const struct view *w, const struct forward *f)
@@ -174,8 +188,8 @@ enum verdict translate_out(struct translation *t, uint8_t *frame, size_t n)
     if (!look(frame, n, &w))
         return DENIED;
     const struct forward *f = w.first ? find_out(t, &w) : find_first(t, &w);
-    if (!f)
-        return may_reach(t, read32(w.ip + IPV4_TO)) ? PASS : DENIED;
+    if (!f || f->host == 0)
+        return !f && may_reach(t, read32(w.ip + IPV4_TO)) ? PASS : DENIED;
     if (w.first && w.more)
         remember(t, &w, f);
     change_address(&w, IPV4_FROM, f->as);

@@ -35,6 +35,7 @@ struct translation {
     } networks[EGRESS_NETWORKS_MAX];
     struct forward forwards[FORWARDS_MAX];
     unsigned forward_count;
+    struct forward *resolver; // one of them, or NULL
     // First fragments of forwards, by what the others have too.
     struct {
         uint32_t from, to;
@@ -45,7 +46,10 @@ struct translation {
 };
 
 // NULL: there is no room for it, or it leads where as many do as can be told from each other.
-const struct forward *translation_add(struct translation *t, const struct forward *f);
+struct forward *translation_add(struct translation *t, const struct forward *f);
+
+// Where the lab's DNS queries go, from now on; host 0: nowhere.
+void translation_resolve(struct translation *t, uint32_t host, uint16_t port);
 
 enum verdict { PASS, DENIED };
 

@@ -145,6 +145,7 @@ struct vnet_limits labfile_limits(const struct labfile *lab)
 static int add_way_out(const struct labfile *lab, struct vnet *v, struct err *e)
 {
     const struct vnet_egress egress = {.open = lab->egress == LABFILE_EGRESS_HOST,
+                                       .resolves = lab->egress == LABFILE_EGRESS_HOST,
                                        .mtu = labfile_egress_mtu(lab)};
     if (egress.open || lab->forward_count > 0)
         vnet_set_egress(v, &egress);

@@ -40,6 +40,10 @@ class Namespace:
         assert done.returncode == 0 or not check, f"{argv}: {done.stdout}{done.stderr}"
         return done
 
+    def out(self, *argv, timeout=SOON):
+        """Standard output of a command that must succeed."""
+        return self.run(*argv, timeout=timeout).stdout
+
     def link(self, name, *inside):
         """What `ip link` tells of an interface, None where there is none."""
         done = self.run(*inside, "ip", "-j", "link", "show", "dev", name, check=False)

@@ -68,15 +68,18 @@ class Control:
 
 
 class Vnet:
-    """A vnet in the foreground, listening at world.sock(name); `lab` is a lab file's text."""
+    """A vnet in the foreground, listening at world.sock(name); `lab` is a lab file's text, `inside` a
+    Namespace that is its host."""
 
-    def __init__(self, world, program, name="net", lab=None, args=()):
+    def __init__(self, world, program, name="net", lab=None, args=(), inside=None):
         self.world, self.path = world, world.sock(name)
         self.argv = [program, *args, "--listen", self.path]
         if lab is not None:
             self.lab = Path(world.dir) / f"{name}.yaml"
             self.lab.write_text(lab)
             self.argv.append(self.lab)
+        if inside:
+            self.argv = inside.argv(*self.argv)
         self.proc, self.controls = None, []
         self.start()
 
@@ -156,10 +159,6 @@ class Node(Namespace):
         except BaseException:
             self.close()
             raise
-
-    def out(self, *argv, timeout=SOON):
-        """Standard output of a command that must succeed."""
-        return self.run(*argv, timeout=timeout).stdout
 
     def addresses(self, family):
         """Addresses of NIC that may be used: no link-local ones, none that DAD still looks at."""

@@ -31,11 +31,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128
+    daemon_threads = True
+
+
+def server(address, port=0):
+    return Server((address, port), Handler)
+
+
 class Web:
     """Serves PAGE at an address of this process until it is closed."""
 
     def __init__(self, address="127.0.0.1"):
-        self.server = http.server.ThreadingHTTPServer((address, 0), Handler)
+        self.server = server(address)
         self.port = self.server.server_port
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
