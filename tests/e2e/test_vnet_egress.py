@@ -1,8 +1,10 @@
 """The way out: what leads to the host, what does not, and what becomes of a lab when it breaks."""
+import ast
 import os
 import re
 import signal
 import socketserver
+import sys
 from pathlib import Path
 from threading import Thread
 
@@ -11,6 +13,7 @@ import pytest
 from lab import outside, web
 from lab.dig import dig
 from lab.outside import Outside
+from lab.proc import Proc
 from lab.wait import SOON, eventually, gone
 from lab.web import DIGEST, Web, fetch
 
@@ -54,6 +57,13 @@ def test_a_page_comes_through_a_lab_address(lab, node, make_node):
     assert not lab.drops()
 
 
+def test_a_vm_fetches_it_too(tm, lab):
+    vm = tm.vm("a").create(mac=MAC_A)
+    vm.start(wait="running")
+    vm.wait("ip")
+    assert vm.sh(f"wget -q -O - http://{SITE}/ | sha256sum").split()[0] == DIGEST
+
+
 def test_without_a_way_out_there_is_no_route(lab, node, page):
     assert "unreachable" in fetch(node, f"http://198.51.100.1:{page.port}/")
     assert lab.drops() == {"no-route": 1}
@@ -63,6 +73,97 @@ def test_nothing_else_of_the_host_is_reached(node, page):
     for url in (f"http://{SITE}:{page.port}/", f"http://192.0.0.1:{page.port}/",
                 "http://192.0.0.6:1/"):
         assert fetch(node, url) != DIGEST
+
+
+# --- many flows ---
+
+# Echoes what each of its many connections says.
+SERVER = """
+import asyncio
+async def echo(reader, writer):
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.close()
+async def main():
+    server = await asyncio.start_server(echo, "127.0.0.1", 0, backlog=4096)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"""
+
+# Opens so many connections at once, and says how many there were, and what the others met with. All
+# of them speak; then, at a line on standard input, all end and it tries once more.
+CLIENT = """
+import asyncio, collections, sys
+async def connect(n):
+    try:
+        reader, writer = await asyncio.wait_for(asyncio.open_connection("5.0.0.1", 80), 20)
+        writer.write(b"%08d" % n)
+        assert await reader.readexactly(8) == b"%08d" % n
+        return writer
+    except OSError as e:
+        return type(e).__name__ + " " + str(e.errno)
+async def main():
+    opened = await asyncio.gather(*map(connect, range(int(sys.argv[1]))))
+    kinds = collections.Counter(one if isinstance(one, str) else "open" for one in opened)
+    print(dict(kinds), flush=True)
+    sys.stdin.readline()
+    for one in opened:
+        if not isinstance(one, str):
+            one.close()
+            await one.wait_closed()
+    while isinstance(await connect(0), str):
+        pass
+    print("again", flush=True)
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def echo(world):
+    server = world.keep(Proc([sys.executable, "-c", SERVER]))
+    return int(server.expect(r"(\d+)\n")[1])
+
+
+def busy(pid):
+    """Seconds of CPU time that a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_many_flows_at_once(make_vnet, make_node, echo, count):
+    lab = make_vnet(lab=LAB % echo)
+    node = make_node(lab, MAC_A)
+    node.dhcp()
+    flows = count(200, 2000)
+    client = node.spawn(sys.executable, "-c", "import resource; resource.setrlimit("
+                        "resource.RLIMIT_NOFILE, (4096, 4096))\n" + CLIENT, flows)
+    try:
+        client.expect(re.escape(str({"open": flows})) + "\n")
+        client.say("\n")
+        client.expect("again\n")
+    finally:
+        client.close()
+
+
+def test_when_descriptors_are_used_up(make_vnet, make_node, echo):
+    lab = make_vnet(lab=LAB % echo, prefix=["prlimit", "--nofile=64:64"])
+    node = make_node(lab, MAC_A)
+    node.dhcp()
+    client = node.spawn(sys.executable, "-c", CLIENT, 100)
+    try:
+        said = client.expect(r"(\{.*\})\n")[1]
+        kinds = ast.literal_eval(said)
+        assert kinds.pop("open") in range(30, 64), said
+        assert set(kinds) == {"OSError 113"}, said  # EHOSTUNREACH, as "prohibited" is to Linux
+        pid = lab.ask("status")["egress"]["pid"]
+        before = busy(pid)
+        node.run("ping", "-n", "-c", "11", "-i", "0.1", SITE)  # a second
+        assert busy(pid) - before < 0.3
+        client.say("\n")
+        client.expect("again\n")
+    finally:
+        client.close()
 
 
 # --- a host with an internet ---
@@ -103,7 +204,7 @@ def host(world):
 
 @pytest.fixture
 def out(host, make_vnet, world):
-    return make_vnet(lab=HOST % world.sock("web"), inside=host)
+    return make_vnet(lab=HOST % world.sock("web"), prefix=host.argv())
 
 
 @pytest.fixture
@@ -131,7 +232,7 @@ def test_the_surroundings_of_the_host_are_not(guest, out):
 
 
 def test_the_lab_may_allow_them(host, make_vnet, make_node):
-    lab = make_vnet(lab="networks: {net: }\ninternet: {egress: host, host-lan: allow}\n", inside=host)
+    lab = make_vnet(lab="networks: {net: }\ninternet: {egress: host, host-lan: allow}\n", prefix=host.argv())
     node = make_node(lab, MAC_A)
     node.dhcp()
     assert fetch(node, f"http://{outside.LAN}:{outside.PORT}/") == DIGEST

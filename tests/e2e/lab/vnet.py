@@ -68,18 +68,16 @@ class Control:
 
 
 class Vnet:
-    """A vnet in the foreground, listening at world.sock(name); `lab` is a lab file's text, `inside` a
-    Namespace that is its host."""
+    """A vnet in the foreground, listening at world.sock(name); `lab` is a lab file's text, `prefix`
+    a command that runs it, as Namespace.argv()."""
 
-    def __init__(self, world, program, name="net", lab=None, args=(), inside=None):
+    def __init__(self, world, program, name="net", lab=None, args=(), prefix=()):
         self.world, self.path = world, world.sock(name)
-        self.argv = [program, *args, "--listen", self.path]
+        self.argv = [*prefix, program, *args, "--listen", self.path]
         if lab is not None:
             self.lab = Path(world.dir) / f"{name}.yaml"
             self.lab.write_text(lab)
             self.argv.append(self.lab)
-        if inside:
-            self.argv = inside.argv(*self.argv)
         self.proc, self.controls = None, []
         self.start()
 
