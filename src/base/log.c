@@ -1,10 +1,18 @@
 // Log lines: "2026-01-31T12:00:00.123Z text", written whole.
 #include "base/log.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
+
+// A pipe whose reader does not read, a terminal that was stopped: neither may stop the program. A
+// pipe that has room takes a whole line (PIPE_BUF).
+static int has_room(void)
+{
+    return poll(&(struct pollfd){.fd = STDERR_FILENO, .events = POLLOUT}, 1, 0) != 0;
+}
 
 void log_line(const char *fmt, ...)
 {
@@ -23,6 +31,6 @@ void log_line(const char *fmt, ...)
     if (n > sizeof line - 2)
         n = sizeof line - 2;
     line[n++] = '\n';
-    if (write(STDERR_FILENO, line, n) < 0)
-        return; // a log that cannot be written must not stop the program
+    if (has_room() && write(STDERR_FILENO, line, n) < 0)
+        return; // neither may a full disk
 }
