@@ -145,6 +145,12 @@ struct vnet_plug {
 
 // Frames to or from a plug, seen from the guest's side of it: `in` is what the guest sent. Of a
 // network: what its router got from its uplink (`in`) and sent into it (`out`).
+//
+// They add up: a frame from one guest to another is counted once more where it ends, under
+// frames_out or a reason, so that of such frames all plugs' frames_in is the sum of their
+// frames_out and drops once nothing is on its way. A flooded frame comes out several times, the
+// routers have frames of their own, and what was on its way to a plug that was removed ends
+// nowhere.
 struct vnet_counters {
     uint64_t frames_in, bytes_in, frames_out, bytes_out;
     // What the guest sent and the switch or its router refused, and (queue-full, link-down) what it

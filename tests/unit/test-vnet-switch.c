@@ -157,6 +157,37 @@ static void queues_are_limited(void **state)
     assert_int_equal(lab_drops(lab, 0, VNET_DROP_NO_BUFFER), 1);
 }
 
+// With every way for a frame between two guests to end.
+static void counters_add_up(void **state)
+{
+    static const char *const macs[] = {MAC_A, MAC_B, MAC_C};
+    struct lab *lab = *state;
+    uint64_t in = 0;
+    uint64_t out = 0;
+    for (unsigned i = 0; i < 3; i++)
+        send(lab, i, MAC_ROUTER, macs[i]);
+    vnet_set_link(lab->v, 0, VNET_UP, &(struct vnet_link){.delay = 1000, .queue = 10});
+    vnet_set_link(lab->v, 1, VNET_DOWN, &(struct vnet_link){.delay = 5000, .queue = 5});
+    vnet_set_link(lab->v, 2, VNET_DOWN, &(struct vnet_link){.down = true});
+    for (unsigned i = 0; i < 60; i++) {
+        struct wire w = frame(macs[i / 3 % 3], macs[i % 3], i % 7 ? "86dd" : "4321");
+        vnet_input(lab->v, lab->now, i % 3, w.at, w.n);
+    }
+    lab_pass(lab, SECOND);
+    for (unsigned i = 0; i < 3; i++) {
+        const struct vnet_counters *c = vnet_counters(lab->v, i);
+        in += c->frames_in;
+        out += c->frames_out;
+        for (unsigned why = 0; why < VNET_DROP_COUNT; why++)
+            out += c->drops[why];
+    }
+    assert_int_equal(in, 63);
+    assert_int_equal(out, in);
+    assert_int_equal(lab->count,
+                     vnet_counters(lab->v, 0)->frames_out + vnet_counters(lab->v, 1)->frames_out);
+    assert_true(lab->count > 0);
+}
+
 #define LAB_TEST(name) cmocka_unit_test_setup_teardown(name, lab_setup, lab_teardown)
 
 int main(void)
@@ -171,6 +202,7 @@ int main(void)
         LAB_TEST(lengths_have_bounds),
         LAB_TEST(macs_are_limited),
         LAB_TEST(queues_are_limited),
+        LAB_TEST(counters_add_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

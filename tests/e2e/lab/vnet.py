@@ -148,15 +148,23 @@ class Node(Namespace):
 
     def __init__(self, vnet, program, mac, name=None, args=()):
         self.mac, self.plug = mac, None
+        self.plugging = [program, "plug", "--mac", mac, "--tap", NIC, "--listen", vnet.path,
+                         *(["--name", name] if name else []), *args]
         super().__init__(vnet.world)
         try:
             self.run("sh", "-c", self.SETUP)
-            self.plug = self.spawn(program, "plug", "--mac", mac, "--tap", NIC, "--listen", vnet.path,
-                                   *(["--name", name] if name else []), *args)
-            self.plug.expect("vnet: plugged .*\n")
+            self.replug()
         except BaseException:
             self.close()
             raise
+
+    def replug(self):
+        """Plugs it in, again where it was; the TAP of before is gone with its addresses."""
+        if self.plug:
+            self.plug.close()
+            eventually(lambda: not self.link(NIC), what="no TAP any more")
+        self.plug = self.spawn(*self.plugging)
+        self.plug.expect("vnet: plugged .*\n")
 
     def addresses(self, family):
         """Addresses of NIC that may be used: no link-local ones, none that DAD still looks at."""

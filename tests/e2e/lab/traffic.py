@@ -1,0 +1,120 @@
+"""Mixed traffic of one node, as long as its standard input is open: run as a program inside it.
+
+    traffic.py PEER... ROUTER NAME
+
+Echoes UDP and TCP at a port of its own, and talks to the peers, to the router's DNS server and by
+ping, one after the other, chosen at random. Peers may be away. A line of input with addresses is
+answered with `all answer`, or `no answer: …`, for UDP and TCP to each of them; at the end of input it
+prints how often each kind of talk went well and did not, in JSON.
+"""
+import json
+import os
+import random
+import selectors
+import socket
+import socketserver
+import struct
+import subprocess
+import sys
+import threading
+
+PORT, PATIENCE, BULK = 7007, 2, 1 << 16
+
+
+class Datagrams(socketserver.BaseRequestHandler):
+    def handle(self):
+        data, sock = self.request
+        sock.sendto(data, self.client_address)
+
+
+class Streams(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.settimeout(PATIENCE)
+        try:
+            while data := self.request.recv(BULK):
+                self.request.sendall(data)
+        except OSError:
+            pass  # the peer was unplugged
+
+
+class StreamServer(socketserver.ThreadingTCPServer):
+    allow_reuse_address = daemon_threads = True
+    request_queue_size = 64
+
+
+def serve():
+    for kind, handler in ((socketserver.UDPServer, Datagrams), (StreamServer, Streams)):
+        server = kind(("0.0.0.0", PORT), handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+def datagram(data, address, port):
+    """The answer to a datagram."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(PATIENCE)
+        sock.connect((address, port))
+        sock.send(data)
+        return sock.recv(65536)
+
+
+def udp(peer):
+    data = os.urandom(random.randrange(1, 3000))  # some in fragments
+    assert datagram(data, peer, PORT) == data
+
+
+def tcp(peer):
+    data, back = os.urandom(BULK), b""
+    with socket.create_connection((peer, PORT), timeout=PATIENCE) as sock:
+        sock.settimeout(PATIENCE)
+        threading.Thread(target=sock.sendall, args=(data,), daemon=True).start()
+        while len(back) < len(data) and (part := sock.recv(BULK)):
+            back += part
+    assert back == data
+
+
+def ping(peer):
+    subprocess.run(["ping", "-n", "-q", "-c", "1", "-W", str(PATIENCE), peer], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def dns(router, name):
+    number = random.randrange(1 << 16)
+    question = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
+    answer = datagram(struct.pack(">6H", number, 0x100, 1, 0, 0, 0) + question + b"\0\1\0\1", router, 53)
+    assert struct.unpack_from(">4H", answer)[0::3] == (number, 1)
+
+
+def attempt(talk, *args):
+    try:
+        talk(*args)
+        return True
+    except (OSError, AssertionError, subprocess.CalledProcessError, threading.ThreadError):
+        return False
+
+
+def all_answer(addresses):
+    silent = [f"{talk.__name__} {address}" for address in addresses for talk in (udp, tcp)
+              if not attempt(talk, address)]
+    print(f"no answer: {', '.join(silent)}" if silent else "all answer", flush=True)
+
+
+def main(peers, router, name):
+    serve()
+    print("ready", flush=True)
+    went = {talk.__name__: [0, 0] for talk in (udp, tcp, ping, dns)}
+    with selectors.DefaultSelector() as selector:
+        selector.register(sys.stdin, selectors.EVENT_READ)
+        while True:
+            if selector.select(random.random() / 10):
+                line = sys.stdin.readline()
+                if not line:
+                    break
+                all_answer(line.split())
+            talk = random.choice((udp, tcp, ping, dns))
+            args = (router, name) if talk is dns else (random.choice(peers),)
+            went[talk.__name__][not attempt(talk, *args)] += 1
+    print(json.dumps(went), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:-2], *sys.argv[-2:])
