@@ -417,6 +417,8 @@ static void end(struct daemon *d)
     for (unsigned i = 0; d->ports && i < d->limits.plugs; i++)
         if (d->ports[i])
             port_gone(d->ports[i], "vnet ends");
+    while (d->closing > 0)
+        event_base_loop(d->base, EVLOOP_ONCE);
     datagram_free(d->datagram);
     egress_free(d->egress);
     lease_file_close(d->leases);

@@ -51,7 +51,8 @@ struct daemon {
     bool any_doomed;
     struct queue_share share;
     struct batch *batch;
-    unsigned taken; // frames in this turn
+    unsigned taken;   // frames in this turn
+    unsigned closing; // devices, by threads
     struct refusals refusals;
     struct event *sweep;
 

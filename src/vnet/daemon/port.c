@@ -207,7 +207,10 @@ void port_gone(struct port *p, const char *why)
     d->ports[p->plug] = NULL;
     d->port_count--;
     free_events(p);
-    close(p->fd);
+    if (p->ops->hang_up)
+        p->ops->hang_up(p);
+    else
+        close(p->fd);
     free(p->peer);
     p->ops->free(p);
 }

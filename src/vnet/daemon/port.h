@@ -32,7 +32,8 @@ struct port_ops {
     enum presence (*look)(const struct port *p);
     // Reads at most PORT_BATCH frames and passes them to port_input(); may end in port_gone().
     void (*read)(struct port *p);
-    void (*free)(struct port *p); // what the kind adds, and the port itself
+    void (*hang_up)(struct port *p); // closes its descriptor; NULL: nothing about it takes long
+    void (*free)(struct port *p);    // what the kind adds, and the port itself
 };
 
 struct port {

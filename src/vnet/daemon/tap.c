@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/worker.h"
 #include "vnet/daemon/daemon.h"
 
 static int send_frames(struct port *p, struct frame *const *frames, unsigned n)
@@ -39,6 +40,38 @@ static enum presence look(const struct port *p)
     return poll(&fd, 1, 0) > 0 && (fd.revents & (POLLERR | POLLNVAL)) ? ABSENT : PRESENT;
 }
 
+struct closing {
+    struct daemon *d;
+    int fd;
+};
+
+static int close_device(void *arg, struct err *e)
+{
+    (void)e;
+    return close(((struct closing *)arg)->fd);
+}
+
+static void on_closed(void *arg, int result, struct err *e)
+{
+    (void)result;
+    (void)e;
+    struct closing *c = arg;
+    c->d->closing--;
+    free(c);
+}
+
+// Where `vnet plug` was killed this is the device's end, for which the kernel takes 20 ms: not in
+// the loop.
+static void hang_up(struct port *p)
+{
+    struct err e;
+    struct closing *c = xcalloc(1, sizeof *c);
+    *c = (struct closing){p->d, p->fd};
+    c->d->closing++;
+    if (worker_start(p->d->base, close_device, on_closed, c, &e) < 0)
+        on_closed(c, close_device(c, &e), &e);
+}
+
 static void free_tap(struct port *p)
 {
     free(p);
@@ -49,6 +82,7 @@ static const struct port_ops tap_ops = {
     .send = send_frames,
     .look = look,
     .read = read_frames,
+    .hang_up = hang_up,
     .free = free_tap,
 };
 
