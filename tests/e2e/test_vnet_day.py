@@ -4,7 +4,10 @@ import json
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
+
+import pytest
 
 from lab import traffic
 from lab.dhcp import Udhcpc
@@ -21,13 +24,17 @@ networks:
   home: { lan: 192.168.1.1/24, lan6: "2000:52::1/64", wan: 2.1.1.1, nat: easy }
   office: { lan: 10.2.0.1/16, lan6: "2000:53::1/64" }
 nodes: { %s }
-internet: { hosts: [5.0.0.1], dns: { example.test: 5.0.0.1 } }
+internet:
+  hosts: [5.0.0.1]
+  dns: { example.test: 5.0.0.1 }
+  egress: host
+  forward: { "5.0.0.2:%d": "127.0.0.1:%d" }
 """
+OUTSIDE = "5.0.0.2"
 ROUTERS = {"home": "192.168.1.1", "office": "10.2.0.1"}
 PROGRAM = Path(traffic.__file__)
-CHILDREN = ["capture"]  # of the daemon, killed once each; the lab goes on without
-PASSER = 200            # the first number of clients that the lab does not know
-POOL = 16 << 20         # buffers that are used for the first time stay resident
+PASSER = 200     # the first number of clients that the lab does not know
+POOL = 16 << 20  # buffers that are used for the first time stay resident
 
 
 def network_of(number):
@@ -61,7 +68,8 @@ class Member:
     def talk(self, members):
         peers = [one.address for one in members if one is not self and self.reaches(one)]
         self.traffic = self.node.world.keep(self.node.spawn(
-            sys.executable, PROGRAM, *peers, ROUTERS[self.network], "example.test"))
+            sys.executable, PROGRAM, *peers, ROUTERS[self.network], "example.test",
+            OUTSIDE))
         self.traffic.expect("ready\n")
 
     def reaches(self, other):
@@ -122,16 +130,19 @@ class Day:
             self.control.call("unplug", plug=plug["plug"])
         os.unlink(path)
 
+    def kill_egress(self):
+        """It comes back; a while later when it died a moment ago."""
+        kill_child(self.vnet.pid, "egress")
+        self.control.event("egress-up")
+
     def go(self, rounds):
         for i in range(rounds):
             if i == rounds // 2:
-                self.kill_children()
+                kill_child(self.vnet.pid, "capture")  # the lab goes on without
+                self.control.event("capture-failed")
+            if i % 20 == 10:
+                self.kill_egress()
             self.rng.choice((self.replug, self.renew, self.passer, self.private))()
-
-    def kill_children(self):
-        for name in CHILDREN:
-            kill_child(self.vnet.pid, name)
-        self.control.event("capture-failed")
 
 
 def kill_child(parent, name):
@@ -177,10 +188,19 @@ def counted(plug):
     return plug["frames_in"], plug["frames_out"] - lost
 
 
-def test_a_day(make_vnet, make_node, count, rng):
+@pytest.fixture
+def outside():
+    """The port of a server of the host's that sends back what it gets."""
+    with traffic.StreamServer(("127.0.0.1", 0), traffic.Streams) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+def test_a_day(make_vnet, make_node, count, rng, outside):
     numbers = range(1, count(4, 20) + 1)
-    vnet = make_vnet(lab=LAB % ", ".join(
-        f'n{n}: {{ mac: "52:cc:cc:cc:cc:{n:02x}", network: {network_of(n)} }}' for n in numbers))
+    nodes = (f'n{n}: {{ mac: "52:cc:cc:cc:cc:{n:02x}", network: {network_of(n)} }}' for n in numbers)
+    vnet = make_vnet(lab=LAB % (", ".join(nodes), traffic.PORT, outside))
     members = [Member(make_node, vnet, n) for n in numbers]
     for one in members:
         one.talk(members)
@@ -188,7 +208,7 @@ def test_a_day(make_vnet, make_node, count, rng):
         one.hears_all(members)
     files, memory = descriptors(vnet.pid), vnet.memory()
     day = Day(vnet, members, rng)
-    day.go(count(30, 4000))
+    day.go(count(30, 8000))
     for one in members:
         one.hears_all(members)
     most_went_well([one.finish() for one in members])

@@ -1,9 +1,9 @@
 """Mixed traffic of one node, as long as its standard input is open: run as a program inside it.
 
-    traffic.py PEER... ROUTER NAME
+    traffic.py PEER... ROUTER NAME OUTSIDE
 
-Echoes UDP and TCP at a port of its own, and talks to the peers, to the router's DNS server and by
-ping, one after the other, chosen at random. Peers may be away. A line of input with addresses is
+Echoes UDP and TCP at a port of its own, and talks to the peers, to the router's DNS server, to
+OUTSIDE by TCP, and by ping, one after the other, chosen at random. Peers may be away. A line of input with addresses is
 answered with `all answer`, or `no answer: …`, for UDP and TCP to each of them; at the end of input it
 prints how often each kind of talk went well and did not, in JSON.
 """
@@ -72,6 +72,10 @@ def tcp(peer):
     assert back == data
 
 
+def outside(address):
+    tcp(address)
+
+
 def ping(peer):
     subprocess.run(["ping", "-n", "-q", "-c", "1", "-W", str(PATIENCE), peer], check=True,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -98,10 +102,11 @@ def all_answer(addresses):
     print(f"no answer: {', '.join(silent)}" if silent else "all answer", flush=True)
 
 
-def main(peers, router, name):
+def main(peers, router, name, out):
     serve()
     print("ready", flush=True)
-    went = {talk.__name__: [0, 0] for talk in (udp, tcp, ping, dns)}
+    talks = (udp, tcp, ping, dns, outside)
+    went = {talk.__name__: [0, 0] for talk in talks}
     with selectors.DefaultSelector() as selector:
         selector.register(sys.stdin, selectors.EVENT_READ)
         while True:
@@ -110,11 +115,11 @@ def main(peers, router, name):
                 if not line:
                     break
                 all_answer(line.split())
-            talk = random.choice((udp, tcp, ping, dns))
-            args = (router, name) if talk is dns else (random.choice(peers),)
+            talk = random.choice(talks)
+            args = {dns: (router, name), outside: (out,)}.get(talk, (random.choice(peers),))
             went[talk.__name__][not attempt(talk, *args)] += 1
     print(json.dumps(went), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:-2], *sys.argv[-2:])
+    main(sys.argv[1:-3], *sys.argv[-3:])
