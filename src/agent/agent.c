@@ -31,7 +31,7 @@ struct agent {
     int64_t wait;       // how long to leave the port alone next time
     int64_t retry_at;   // leave the port alone until then
     int64_t info_at;    // look at the NICs then; INT64_MAX: nothing has changed
-    sigset_t wait_mask; // signals blocked while waiting: SIGIO is not
+    sigset_t wait_mask; // signals blocked while waiting: SIGIO and SIGCHLD are not
     struct session session;
 };
 
@@ -59,24 +59,31 @@ static void port_lost(struct agent *a)
     session_reset(&a->session);
 }
 
-static void port_find(struct agent *a)
-{
-    a->port = port_open(WIRE_PORT_NAME);
-    if (a->port >= 0)
-        a->wait = a->retry_at = 0;
-    else
-        back_off(a, OPEN_WAIT_MIN, OPEN_WAIT_MAX);
-}
-
 static void port_write(struct agent *a)
 {
-    while (a->session.out_len) {
-        ssize_t n = write(a->port, a->session.out, a->session.out_len);
+    for (;;) {
+        ssize_t n;
 
+        session_fill(&a->session);
+        if (!a->session.out_len)
+            return;
+        n = write(a->port, a->session.out, a->session.out_len);
         if (n <= 0)
             return; // full, or Host is away: poll tells
         session_sent(&a->session, (size_t)n);
     }
+}
+
+static void port_find(struct agent *a)
+{
+    a->port = port_open(WIRE_PORT_NAME);
+    if (a->port < 0) {
+        back_off(a, OPEN_WAIT_MIN, OPEN_WAIT_MAX);
+        return;
+    }
+    a->wait = a->retry_at = 0;
+    session_announce(&a->session);
+    port_write(a);
 }
 
 // Bytes read; 0 when Host is away; -1 with errno.
@@ -141,45 +148,63 @@ static int64_t do_due(struct agent *a)
     return next == INT64_MAX ? -1 : next - now;
 }
 
+// SIGIO: something happened on the port. SIGCHLD: a command ended.
+static void signalled(struct agent *a)
+{
+    if (a->port >= 0)
+        a->retry_at = 0;
+    commands_reap(&a->session.commands);
+}
+
 static void wait_and_serve(struct agent *a)
 {
+    static struct pollfd p[2 + COMMANDS_POLL_MAX];
     int64_t ms = do_due(a);
     struct timespec limit = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
     bool leave_port = a->port < 0 || a->retry_at > now_ms();
-    struct pollfd p[2] = {
-        {.fd = a->events, .events = POLLIN},
-        {.fd = leave_port ? -1 : a->port, .events = session_is_full(&a->session) ? 0 : POLLIN},
-    };
+    unsigned watched = commands_poll(&a->session.commands, p + 2);
 
+    p[0] = (struct pollfd){.fd = a->events, .events = POLLIN};
+    p[1] = (struct pollfd){.fd = leave_port ? -1 : a->port,
+                           .events = session_is_full(&a->session) ? 0 : POLLIN};
     if (a->session.out_len)
         p[1].events |= POLLOUT;
-    if (ppoll(p, 2, ms < 0 ? NULL : &limit, &a->wait_mask) < 0) {
-        // SIGIO: something happened on the port.
+    if (ppoll(p, 2 + watched, ms < 0 ? NULL : &limit, &a->wait_mask) < 0) {
+        signalled(a);
         if (a->port >= 0)
-            a->retry_at = 0;
+            port_write(a);
         return;
     }
+    commands_ready(&a->session.commands, p + 2, watched);
+    // While there is always something to poll for, the signal itself never gets through.
+    commands_reap(&a->session.commands);
     if (p[0].revents)
         nics_ready(a);
     if (p[1].revents)
         port_ready(a, p[1].revents);
+    else if (a->session.commands.count && a->port >= 0)
+        port_write(a);
 }
 
-static void on_sigio(int sig)
+static void on_signal(int sig)
 {
     (void)sig; // only to interrupt ppoll
 }
 
 static void set_up_signals(struct agent *a)
 {
-    struct sigaction act = {.sa_handler = on_sigio};
+    struct sigaction act = {.sa_handler = on_signal};
     sigset_t block;
 
     sigaction(SIGIO, &act, NULL);
+    sigaction(SIGCHLD, &act, NULL);
+    signal(SIGPIPE, SIG_IGN);
     sigemptyset(&block);
     sigaddset(&block, SIGIO);
+    sigaddset(&block, SIGCHLD);
     sigprocmask(SIG_BLOCK, &block, &a->wait_mask);
     sigdelset(&a->wait_mask, SIGIO);
+    sigdelset(&a->wait_mask, SIGCHLD);
 }
 
 static int serve(void)

@@ -20,6 +20,7 @@
 void session_init(struct session *s)
 {
     memset(s, 0, sizeof *s);
+    commands_init(&s->commands);
     session_reset(s);
 }
 
@@ -27,6 +28,7 @@ void session_reset(struct session *s)
 {
     s->nonce = 0;
     s->out_len = 0;
+    commands_end(&s->commands);
     wire_decoder_init(&s->in, s->in_buf, sizeof s->in_buf);
 }
 
@@ -63,6 +65,7 @@ static void put_facts(struct wire_writer *w, const struct nics *nics)
     clock_gettime(CLOCK_BOOTTIME, &up);
     wire_put(w, "version", "%d", WIRE_VERSION);
     wire_put(w, "agent", "%s", AGENT_VERSION);
+    wire_put(w, "can", "exec");
     wire_put(w, "hostname", "%s", host);
     wire_put(w, "uptime", "%lld.%03ld", (long long)up.tv_sec, up.tv_nsec / 1000000);
     for (unsigned i = 0; i < nics->count; i++) {
@@ -94,6 +97,23 @@ static void send_answer(struct session *s, const char *id, const char *why)
 bool session_is_full(const struct session *s)
 {
     return sizeof s->out - s->out_len < WIRE_FRAME_MAX;
+}
+
+void session_announce(struct session *s)
+{
+    struct wire_writer w;
+
+    wire_begin(&w, s->out, sizeof s->out, WIRE_STARTED, 1);
+    frame_end(s, &w);
+}
+
+void session_fill(struct session *s)
+{
+    size_t room = sizeof s->out - s->out_len;
+
+    if (s->nonce && room > WIRE_FRAME_MAX)
+        s->out_len +=
+            commands_fill(&s->commands, s->out + s->out_len, room - WIRE_FRAME_MAX, s->nonce);
 }
 
 int session_nics_changed(struct session *s)
@@ -200,8 +220,10 @@ static void greet(struct session *s, uint32_t nonce)
 {
     // Answers to an earlier session would only be dropped. A frame half sent is cut by this,
     // which the decoder at the other end notices.
-    if (s->nonce != nonce)
+    if (s->nonce != nonce) {
         s->out_len = 0;
+        commands_end(&s->commands);
+    }
     s->nonce = nonce;
     if (nics_read(&s->told) != 0)
         fprintf(stderr, "tailmac-agent: cannot list network interfaces: %m\n");
@@ -218,9 +240,13 @@ static void dispatch(struct session *s, const struct wire_frame *f)
         return;
     }
     // HELLO of a version that is not ours is answered under its nonce, so that Host can tell.
-    if (f->type == WIRE_HELLO)
+    if (f->type == WIRE_HELLO) {
+        commands_end(&s->commands);
         s->nonce = f->nonce;
+    }
     if (f->nonce != s->nonce)
+        return;
+    if (f->version == WIRE_VERSION && commands_frame(&s->commands, f))
         return;
     wire_get(f, "id", id, sizeof id);
     rc = perform(f, why);

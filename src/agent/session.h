@@ -2,12 +2,14 @@
 // itself; main moves the bytes.
 #pragma once
 
+#include "agent/commands.h"
 #include "agent/nics.h"
 #include "agent/wire.h"
 
 struct session {
     uint32_t nonce;   // of the open session; 0: Host has not said HELLO yet
     struct nics told; // what Host knows
+    struct commands commands;
     struct wire_decoder in;
     size_t out_len; // bytes in out that wait to be written
     unsigned char in_buf[2 * WIRE_FRAME_MAX];
@@ -18,6 +20,11 @@ void session_init(struct session *s);
 // Forgets the session and all unsent bytes: the port is a new one.
 void session_reset(struct session *s);
 
+// Tells Host that a new agent is there: one that was killed may have left it with a session.
+void session_announce(struct session *s);
+// Adds what commands have to say, always leaving room for an answer: data must not hold up
+// requests.
+void session_fill(struct session *s);
 // Deals with the requests in s->in for as long as there is room for their answers.
 void session_work(struct session *s);
 // So much is unsent that no request can be dealt with: read no more.

@@ -7,9 +7,13 @@
 #include <string.h>
 
 static const char *const type_names[] = {
-    [WIRE_HELLO] = "hello",         [WIRE_READY] = "ready", [WIRE_INFO] = "info",
-    [WIRE_SET_MAC] = "set-mac",     [WIRE_OK] = "ok",       [WIRE_ERROR] = "error",
-    [WIRE_SET_CLOCK] = "set-clock",
+    [WIRE_HELLO] = "hello",         [WIRE_READY] = "ready",   [WIRE_INFO] = "info",
+    [WIRE_SET_MAC] = "set-mac",     [WIRE_OK] = "ok",         [WIRE_ERROR] = "error",
+    [WIRE_SET_CLOCK] = "set-clock", [WIRE_EXEC] = "exec",     [WIRE_STDIN] = "stdin",
+    [WIRE_STDOUT] = "stdout",       [WIRE_STDERR] = "stderr", [WIRE_CREDIT] = "credit",
+    [WIRE_EXIT] = "exit",           [WIRE_KILL] = "kill",     [WIRE_SIGNAL] = "signal",
+    [WIRE_RESIZE] = "resize",       [WIRE_SHUT] = "shut",     [WIRE_WAIT] = "wait",
+    [WIRE_STARTED] = "started",
 };
 static_assert(sizeof type_names / sizeof *type_names == WIRE_TYPE_END, "name every type");
 
@@ -99,6 +103,41 @@ void wire_put(struct wire_writer *w, const char *key, const char *fmt, ...)
     }
     at[n] = '\n';
     w->len += key_len + 1 + (size_t)n + 1;
+}
+
+// One group of the encoding: how many bytes of data it stands for, with the 0 behind them.
+static size_t put_group(unsigned char *out, size_t *len, const unsigned char *data, size_t n)
+{
+    size_t most = n < 254 ? n : 254;
+    const unsigned char *zero = memchr(data, 0, most);
+    size_t run = zero ? (size_t)(zero - data) : most;
+
+    out[(*len)++] = (unsigned char)(run + 1);
+    memcpy(out + *len, data, run);
+    *len += run;
+    return zero ? run + 1 : run;
+}
+
+void wire_put_data(struct wire_writer *w, const void *data_, size_t n)
+{
+    static const char key[] = "data=";
+    const unsigned char *data = data_;
+    bool open = true; // the data so far ends in a 0, which only another group can tell
+
+    if (w->failed || n > WIRE_PAYLOAD_MAX || w->cap - w->len < sizeof key + n + n / 254 + 2) {
+        w->failed = true;
+        return;
+    }
+    memcpy(w->buf + w->len, key, sizeof key - 1);
+    w->len += sizeof key - 1;
+    while (n || open) {
+        size_t taken = put_group(w->buf, &w->len, data, n);
+
+        open = taken && !data[taken - 1];
+        data += taken;
+        n -= taken;
+    }
+    w->buf[w->len++] = '\n';
 }
 
 size_t wire_end(struct wire_writer *w)
@@ -245,6 +284,9 @@ bool wire_pair_next(const struct wire_frame *f, size_t *pos, struct wire_pair *o
             *pos = f->length;
             return false;
         }
+        // Newlines in it are its own.
+        if ((size_t)(end - line) >= 5 && !memcmp(line, "data=", 5))
+            end = f->payload + f->length - 1;
         *pos += (size_t)(end - line) + 1;
         eq = memchr(line, '=', (size_t)(end - line));
         if (!eq || eq == line)
@@ -283,4 +325,54 @@ long wire_get(const struct wire_frame *f, const char *key, char *out, size_t cap
     size_t pos = 0;
 
     return wire_value_next(f, &pos, key, out, cap);
+}
+
+int64_t wire_get_number(const struct wire_frame *f, const char *key)
+{
+    char text[24];
+    int64_t value = 0;
+    long n = wire_get(f, key, text, sizeof text);
+
+    if (n <= 0 || n > 18)
+        return -1;
+    for (const char *p = text; *p; p++) {
+        if (*p < '0' || *p > '9')
+            return -1;
+        value = value * 10 + (*p - '0');
+    }
+    return value;
+}
+
+static long decode(const struct wire_pair *p, unsigned char *out, size_t cap)
+{
+    const unsigned char *at = (const unsigned char *)p->value;
+    const unsigned char *end = at + p->value_len;
+    size_t n = 0;
+
+    while (at < end) {
+        size_t run = *at++ - 1u;
+
+        if (run > (size_t)(end - at) || run > cap - n)
+            return -2;
+        memcpy(out + n, at, run);
+        n += run;
+        at += run;
+        if (at == end || run == 254)
+            continue;
+        if (n == cap)
+            return -2;
+        out[n++] = 0;
+    }
+    return (long)n;
+}
+
+long wire_get_data(const struct wire_frame *f, void *out, size_t cap)
+{
+    size_t pos = 0;
+    struct wire_pair p;
+
+    while (wire_pair_next(f, &pos, &p))
+        if (p.key_len == 4 && !memcmp(p.key, "data", 4))
+            return decode(&p, out, cap);
+    return -1;
 }

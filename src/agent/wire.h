@@ -10,7 +10,8 @@
 //     8  u32  length   of the payload, at most WIRE_PAYLOAD_MAX
 //    12  u32  nonce    of the session, never 0
 //    16  u32  check    FNV-1a (32 bits) of the 16 bytes before
-//    20       payload  lines "key=value\n"; a value holds no newline, nothing holds a NUL
+//    20       payload  lines "key=value\n"; a value holds no newline, nothing holds a NUL.
+//                      The last line may be "data=…\n": bytes of any value, encoded
 //
 // The port lives through save and restore, the byte stream does not: bytes get lost and
 // duplicated. Hence the two rules that make any stream usable again:
@@ -22,7 +23,21 @@
 //   - Host opens a session with HELLO and a fresh random nonce, and repeats it until READY
 //     with that nonce comes back. From then on both ends drop every frame with another nonce.
 //
-// A type that carries binary data must therefore encode it as text.
+// Binary data is therefore encoded so that no NUL is left, by consistent overhead byte stuffing:
+// groups of a byte N and N - 1 bytes that are not 0; a 0 follows in the data, unless N is 255 or
+// the data ends there. That costs a byte in 254. It may hold newlines, so "data" is the last key
+// and its value goes up to the last byte of the payload.
+//
+// Streams. A command in the guest is a stream with a number that Host chooses and never uses again
+// in its session. Many are open at once, and each direction of each has a credit: how many bytes
+// its sender may have sent since the stream's beginning (WIRE_CREDIT; both outputs begin with
+// WIRE_WINDOW, the input with 0 until the guest has started the command). The receiver has room for
+// that, so nothing on the port ever waits for a slow reader. A data frame says at which byte it
+// begins ("at"): a stream that misses bytes or has some twice ends with an error.
+//
+// A stream lives no longer than its session. Host closes the session before a save, the guest's
+// kernel knows nothing of it; so the guest ends all streams, with the commands' process groups,
+// when a HELLO with another nonce comes.
 #pragma once
 
 #include <stdbool.h>
@@ -45,8 +60,32 @@ enum wire_type {
     WIRE_OK = 5,        // guest → host: id= of the request
     WIRE_ERROR = 6,     // guest → host: id= of the request, message=
     WIRE_SET_CLOCK = 7, // host → guest: id= time=seconds.nanoseconds since 1970, UTC
+    // Streams, for agents that say "can=exec". All have stream=.
+    WIRE_EXEC = 8,    // host → guest: tty= rows= cols= detach=; data: see below
+    WIRE_STDIN = 9,   // host → guest: at= data; end=1: no more will follow
+    WIRE_STDOUT = 11, // guest → host: the same
+    WIRE_STDERR = 12,
+    WIRE_CREDIT = 13, // both ways: in= (guest), out= err= (host): bytes that may be sent in all
+    WIRE_EXIT = 14,   // guest → host: the stream's end: code= or signal=, else job= (detached) or
+                      // message= (it was never started)
+    WIRE_KILL = 15,   // host → guest: ends the stream and its process group; not a detached job
+    WIRE_SIGNAL = 16, // host → guest: signal=INT|TERM|…, to the process group
+    WIRE_RESIZE = 17, // host → guest: rows= cols=
+    WIRE_SHUT = 18,   // host → guest: part=out|err: nobody reads it any more
+    WIRE_WAIT = 19,   // host → guest: job=; EXIT comes when it ended. KILL then forgets the job
+    WIRE_STARTED = 20, // guest → host, with any nonce: the agent has just started, and knows of no
+                       // session; HELLO is due
     WIRE_TYPE_END
 };
+
+// The data of EXEC: words, each a letter and a text up to a NUL. 'a' an argument, 'e' a variable of
+// the environment as "NAME=value", 'c' the working directory, 'u' the user, by name or number.
+//
+// Bytes of a stream's direction that may be on their way, and those in one frame.
+#define WIRE_WINDOW 131072
+#define WIRE_DATA_MAX 32768
+// A data frame with all its keys.
+#define WIRE_DATA_FRAME_MAX (WIRE_HEADER_SIZE + 128 + WIRE_DATA_MAX + WIRE_DATA_MAX / 254 + 2)
 
 // "hello", "ready", …; "unknown" for anything else.
 const char *wire_type_name(unsigned type);
@@ -77,6 +116,8 @@ struct wire_writer {
 void wire_begin(struct wire_writer *w, void *buf, size_t cap, unsigned type, uint32_t nonce);
 void wire_put(struct wire_writer *w, const char *key, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+// The last key, "data". n may be 0.
+void wire_put_data(struct wire_writer *w, const void *data, size_t n);
 // Writes the header. Returns the size of the whole frame, or 0 after an error.
 size_t wire_end(struct wire_writer *w);
 
@@ -103,7 +144,7 @@ void wire_added(struct wire_decoder *d, size_t n);
 bool wire_next(struct wire_decoder *d, struct wire_frame *f);
 
 // Reading a payload. *pos starts at 0 and walks; lines without '=' or with an empty key are
-// passed over, as is a last line without its newline.
+// passed over, as is a last line without its newline. "data" is handed out encoded.
 struct wire_pair {
     const char *key, *value; // not NUL-terminated
     size_t key_len, value_len;
@@ -116,3 +157,8 @@ long wire_value_next(const struct wire_frame *f, size_t *pos, const char *key, c
                      size_t cap);
 // The first value of key, returned as above.
 long wire_get(const struct wire_frame *f, const char *key, char *out, size_t cap);
+// The first value of key as a decimal number, or -1 where there is none.
+int64_t wire_get_number(const struct wire_frame *f, const char *key);
+// Decodes "data" into out. Returns its length, -1 if there is none, -2 if it does not fit or is
+// wrongly encoded.
+long wire_get_data(const struct wire_frame *f, void *out, size_t cap);

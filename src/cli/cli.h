@@ -14,6 +14,14 @@ enum opt_kind {
     OPT_TEXT,     // const char *, NULL when not given
     OPT_DURATION, // int64_t milliseconds, -1 when not given
     OPT_NUMBER,   // int64_t, -1 when not given
+    OPT_TEXTS,    // struct texts: may be given many times
+};
+
+enum { TEXTS_MAX = 256 };
+
+struct texts {
+    const char *text[TEXTS_MAX];
+    int count;
 };
 
 struct opt {

@@ -4,42 +4,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "cli/cli.h"
+#include "cli/terminal.h"
 #include "proto/unix.h"
 
 enum {
     DETACH_KEY = 0x1d, // ^]
     QUIET_MS = 1000,   // no output for so long after the end of a piped input: it was answered
 };
-
-struct terminal {
-    bool raw;
-    struct termios before;
-};
-
-static void terminal_raw(struct terminal *t)
-{
-    t->raw = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &t->before) == 0;
-    if (!t->raw)
-        return;
-    struct termios raw = t->before;
-    cfmakeraw(&raw);
-    tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-    fputs("(the console; ^] leaves it)\r\n", stderr);
-}
-
-static void terminal_restore(const struct terminal *t)
-{
-    if (!t->raw)
-        return;
-    tcsetattr(STDIN_FILENO, TCSANOW, &t->before);
-    fputs("\n", stderr);
-}
 
 // Keys to the guest. 0: go on; 1: the user leaves.
 static int send_keys(int fd, const struct terminal *t, struct err *e)
@@ -106,8 +82,12 @@ static int run_console(struct cli *cli, void *args, struct err *e)
         return -1;
     struct terminal terminal;
     terminal_raw(&terminal);
+    if (terminal.raw)
+        fputs("(the console; ^] leaves it)\r\n", stderr);
     int result = relay(fd, &terminal, e);
     terminal_restore(&terminal);
+    if (terminal.raw)
+        fputs("\n", stderr);
     return result;
 }
 

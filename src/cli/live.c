@@ -186,13 +186,13 @@ static json_t *wait_for_rest(const struct store *s, const char *id, int64_t dead
     return live_status(s, id);
 }
 
-// Host ended in the middle of a call. Where that was no accident the call came too late, no more.
-static void explain_gone(const struct store *s, const char *id, struct err *e)
+// Where it was no accident the call came too late, no more.
+int live_explain_gone(const struct store *s, const char *id, struct err *e)
 {
     struct err ignored;
     json_t *status = wait_for_rest(s, id, clock_ms() + SETTLE_MS, &ignored);
     if (!status)
-        return;
+        return -1;
     AUTO_FREE char *summary = live_summary(status);
     bool stopped = strcmp(text_of(status, "state"), "stopped") == 0;
     bool accident = choice_valid(ENDED_FAILED "|" ENDED_KILLED, text_of(status, "ended")) &&
@@ -201,6 +201,7 @@ static void explain_gone(const struct store *s, const char *id, struct err *e)
         err_set(e, accident ? ERR_FAILED : ERR_NOT_RUNNING, "VM '%s' ended meanwhile: %s", id,
                 summary);
     json_decref(status);
+    return -1;
 }
 
 json_t *live_call(const struct store *s, const char *id, const char *verb, json_t *args,
@@ -209,7 +210,7 @@ json_t *live_call(const struct store *s, const char *id, const char *verb, json_
     bool gone = false;
     json_t *answer = call(s, id, verb, args, timeout_ms, &gone, e);
     if (!answer && gone)
-        explain_gone(s, id, e);
+        live_explain_gone(s, id, e);
     return answer;
 }
 

@@ -23,6 +23,9 @@ struct client_conn *live_connect(const struct store *s, const char *id, struct e
 json_t *live_call(const struct store *s, const char *id, const char *verb, json_t *args,
                   int64_t timeout_ms, struct err *e);
 
+// Host ended in the middle of a call: *e says how the VM ended, once that is known. Always -1.
+int live_explain_gone(const struct store *s, const char *id, struct err *e);
+
 // Waits until clock_ms() is `deadline` (< 0: for ever) for the VM to be "running", "ready", has an
 // "ip", or is "stopped"; the status then. A VM that ends, fails or panics while something else is
 // awaited is ERR_FAILED with the reason.

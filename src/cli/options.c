@@ -144,6 +144,14 @@ static int bad_choice(const struct opt *opt, const char *text, struct err *e)
     return err_set(e, ERR_USAGE, "--%s: '%.80s' is not one of: %s", opt->name, text, allowed);
 }
 
+static int add_text(const struct opt *opt, struct texts *to, const char *text, struct err *e)
+{
+    if (to->count == TEXTS_MAX)
+        return err_set(e, ERR_USAGE, "--%s: given more than %d times", opt->name, TEXTS_MAX);
+    to->text[to->count++] = text;
+    return 0;
+}
+
 // Puts one value where it belongs.
 static int set_value(const struct table *t, int i, const char *text, struct err *e)
 {
@@ -159,6 +167,8 @@ static int set_value(const struct table *t, int i, const char *text, struct err 
             return bad_choice(opt, text, e);
         *(const char **)to = text;
         return 0;
+    case OPT_TEXTS:
+        return add_text(opt, to, text, e);
     case OPT_DURATION:
         return duration_parse(text, to, e) < 0 ? err_wrap(e, "--%s", opt->name) : 0;
     case OPT_NUMBER:

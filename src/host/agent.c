@@ -5,13 +5,12 @@
 #include <event2/bufferevent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
-#include "agent/wire.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"
 #include "base/text.h"
+#include "host/stream.h"
 
 enum {
     // A greeting may be lost on the way into a guest that was just restored, or be too early for
@@ -22,7 +21,10 @@ enum {
     REQUEST_SECONDS = 5,
     FACT_MAX = 1024,
     ADDRESSES_MAX = 64,
+    UNSENT_LOW = 64 << 10, // streams send more before the channel runs dry
 };
+
+#define CLOSED "the channel to the guest's agent was closed"
 
 struct request {
     struct agent *agent;
@@ -43,6 +45,8 @@ struct agent {
     bool ready;
     unsigned next_id;
     json_t *facts;
+    char can[FACT_MAX]; // words
+    struct streams streams;
     struct wire_decoder decoder;
     unsigned char buffer[WIRE_FRAME_MAX];
     LIST_HEAD(, request) requests;
@@ -67,11 +71,31 @@ static void fail_requests(struct agent *a, const char *why)
         request_end(rq, &e);
 }
 
-static void send_frame(struct agent *a, struct wire_writer *w)
+void agent_frame_begin(const struct agent *a, struct wire_writer *w, void *buf, size_t cap,
+                       enum wire_type type)
+{
+    wire_begin(w, buf, cap, type, a->nonce);
+}
+
+bool agent_send(struct agent *a, struct wire_writer *w)
 {
     size_t n = wire_end(w);
-    if (n > 0)
-        bufferevent_write(a->io, w->buf, n);
+    return n > 0 && bufferevent_write(a->io, w->buf, n) == 0;
+}
+
+size_t agent_unsent(const struct agent *a)
+{
+    return evbuffer_get_length(bufferevent_get_output(a->io));
+}
+
+struct streams *agent_streams(struct agent *a)
+{
+    return &a->streams;
+}
+
+struct event_base *agent_base(const struct agent *a)
+{
+    return a->base;
 }
 
 static void say_hello(evutil_socket_t fd, short what, void *arg)
@@ -82,9 +106,9 @@ static void say_hello(evutil_socket_t fd, short what, void *arg)
     unsigned char buf[64];
     struct wire_writer w;
     // A guest that reads nothing must not make greetings pile up.
-    if (evbuffer_get_length(bufferevent_get_output(a->io)) == 0) {
+    if (agent_unsent(a) == 0) {
         wire_begin(&w, buf, sizeof buf, WIRE_HELLO, a->nonce);
-        send_frame(a, &w);
+        agent_send(a, &w);
     }
     event_add(a->hello, &(struct timeval){.tv_sec = a->hello_ms / 1000,
                                           .tv_usec = a->hello_ms % 1000 * 1000});
@@ -122,6 +146,7 @@ static void take_facts(struct agent *a, const struct wire_frame *f)
             text_clean(text);
             json_object_set_new(facts, keys[i], json_string(text));
         }
+    wire_get(f, "can", a->can, sizeof a->can);
     json_t *nics = json_array();
     size_t pos = 0;
     for (long n; (n = wire_value_next(f, &pos, "nic", text, sizeof text)) != -1;) {
@@ -154,8 +179,22 @@ static void on_answer(struct agent *a, const struct wire_frame *f)
     request_end(rq, f->type == WIRE_ERROR ? &e : NULL);
 }
 
+// The agent before it was killed, or ended; all it was doing is lost.
+static void on_started(struct agent *a)
+{
+    if (!a->ready)
+        return; // a greeting is on its way
+    agent_close(a, "the guest's agent has started anew");
+    agent_open(a);
+    a->hooks.changed(a->hooks.arg);
+}
+
 static void on_frame(struct agent *a, const struct wire_frame *f)
 {
+    if (f->type == WIRE_STARTED) {
+        on_started(a);
+        return;
+    }
     if (a->nonce == 0 || f->nonce != a->nonce)
         return;
     if (f->type == WIRE_READY) {
@@ -172,6 +211,8 @@ static void on_frame(struct agent *a, const struct wire_frame *f)
         a->hooks.changed(a->hooks.arg);
     } else if (f->type == WIRE_OK || f->type == WIRE_ERROR) {
         on_answer(a, f);
+    } else if (a->ready) {
+        streams_frame(&a->streams, f);
     }
 }
 
@@ -192,12 +233,19 @@ static void on_read(struct bufferevent *io, void *arg)
     }
 }
 
+static void on_drained(struct bufferevent *io, void *arg)
+{
+    (void)io;
+    struct agent *a = arg;
+    streams_pump(&a->streams);
+}
+
 static void on_end(struct bufferevent *io, short what, void *arg)
 {
     (void)what;
     struct agent *a = arg;
     bufferevent_disable(io, EV_READ | EV_WRITE);
-    agent_close(a);
+    agent_close(a, CLOSED);
 }
 
 struct agent *agent_new(struct event_base *base, int fd, const struct agent_hooks *hooks)
@@ -205,10 +253,12 @@ struct agent *agent_new(struct event_base *base, int fd, const struct agent_hook
     struct agent *a = xcalloc(1, sizeof *a);
     a->base = base;
     a->hooks = *hooks;
+    TAILQ_INIT(&a->streams.list);
     a->hello = evtimer_new(base, say_hello, a);
     wire_decoder_init(&a->decoder, a->buffer, sizeof a->buffer);
     a->io = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
-    bufferevent_setcb(a->io, on_read, NULL, on_end, a);
+    bufferevent_setcb(a->io, on_read, on_drained, on_end, a);
+    bufferevent_setwatermark(a->io, EV_WRITE, UNSENT_LOW, 0);
     bufferevent_enable(a->io, EV_READ | EV_WRITE);
     return a;
 }
@@ -217,7 +267,7 @@ void agent_free(struct agent *a)
 {
     if (!a)
         return;
-    agent_close(a);
+    agent_close(a, CLOSED);
     event_free(a->hello);
     bufferevent_free(a->io);
     json_decref(a->facts);
@@ -226,7 +276,7 @@ void agent_free(struct agent *a)
 
 void agent_open(struct agent *a)
 {
-    agent_close(a);
+    agent_close(a, CLOSED);
     do
         os_random(&a->nonce, sizeof a->nonce);
     while (a->nonce == 0);
@@ -234,17 +284,28 @@ void agent_open(struct agent *a)
     say_hello(-1, 0, a);
 }
 
-void agent_close(struct agent *a)
+void agent_close(struct agent *a, const char *why)
 {
     a->nonce = 0;
     a->ready = false;
     event_del(a->hello);
-    fail_requests(a, "the channel to the guest's agent was closed");
+    fail_requests(a, why);
+    streams_fail(&a->streams, why);
+    a->streams.last_id = 0;
 }
 
 bool agent_is_ready(const struct agent *a)
 {
     return a->ready;
+}
+
+bool agent_can(const struct agent *a, const char *what)
+{
+    size_t n = strlen(what);
+    for (const char *at = a->can; (at = strstr(at, what)); at += n)
+        if ((at == a->can || at[-1] == ' ') && (at[n] == ' ' || !at[n]))
+            return true;
+    return false;
 }
 
 static void on_late(evutil_socket_t fd, short what, void *arg)
@@ -276,7 +337,7 @@ void agent_set_clock(struct agent *a, agent_done *done, void *arg)
     wire_begin(&w, buf, sizeof buf, WIRE_SET_CLOCK, a->nonce);
     wire_put(&w, "id", "%u", rq->id);
     wire_put(&w, "time", "%lld.%09ld", (long long)now.tv_sec, now.tv_nsec);
-    send_frame(a, &w);
+    agent_send(a, &w);
 }
 
 void agent_set_mac(struct agent *a, const struct mac *from, const struct mac *to, agent_done *done,
@@ -293,7 +354,7 @@ void agent_set_mac(struct agent *a, const struct mac *from, const struct mac *to
     wire_put(&w, "id", "%u", rq->id);
     wire_put(&w, "from", "%s", from_text);
     wire_put(&w, "to", "%s", to_text);
-    send_frame(a, &w);
+    agent_send(a, &w);
 }
 
 json_t *agent_status(const struct agent *a)

@@ -4,15 +4,24 @@
 #include <event2/event.h>
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
 
+#include "agent/wire.h"
 #include "base/err.h"
 #include "base/parse.h"
 
 struct agent;
 
+// The streams of its session (stream.h).
+struct streams {
+    TAILQ_HEAD(stream_list, stream) list; // who waited longest for its turn first
+    uint32_t last_id;
+};
+
 struct agent_hooks {
     void (*ready)(void *arg);   // a session is open
-    void (*changed)(void *arg); // NICs or addresses are others than before
+    void (*changed)(void *arg); // NICs or addresses are others than before, or it is lost
     void *arg;
 };
 
@@ -22,8 +31,9 @@ void agent_free(struct agent *a);
 
 // A new session: after a boot, a reboot and a restore. Repeats its greeting until it is answered.
 void agent_open(struct agent *a);
-// Says nothing more and believes nothing more: before a save.
-void agent_close(struct agent *a);
+// Says nothing more and believes nothing more: before a save. Open requests and streams end with
+// this reason.
+void agent_close(struct agent *a, const char *why);
 
 bool agent_is_ready(const struct agent *a);
 
@@ -34,6 +44,17 @@ void agent_set_clock(struct agent *a, agent_done *done,
                      void *arg); // to this host's, in the same way
 void agent_set_mac(struct agent *a, const struct mac *from, const struct mac *to, agent_done *done,
                    void *arg);
+
+// Whether the agent says that it can ("exec").
+bool agent_can(const struct agent *a, const char *what);
+
+// For stream.c: frames of the open session. agent_send() is false for one that could not be made.
+void agent_frame_begin(const struct agent *a, struct wire_writer *w, void *buf, size_t cap,
+                       enum wire_type type);
+bool agent_send(struct agent *a, struct wire_writer *w);
+size_t agent_unsent(const struct agent *a);
+struct streams *agent_streams(struct agent *a);
+struct event_base *agent_base(const struct agent *a);
 
 // {"ready","version","hostname","uptime","nics":[{"name","mac","up","addresses":[…]}]}
 json_t *agent_status(const struct agent *a);

@@ -185,9 +185,43 @@ static void verb_detach(void *arg, struct request *rq, const json_t *args)
     attach(arg, rq, NULL);
 }
 
+static void verb_exec(void *arg, struct request *rq, const json_t *args)
+{
+    struct host *h = arg;
+    struct err e;
+    if (host_ready(h)) {
+        exec_start(&h->execs, rq, args);
+        return;
+    }
+    if (h->state == ST_RUNNING)
+        err_set(&e, ERR_FAILED, "the guest's agent does not answer yet");
+    else
+        err_set(&e, ERR_BUSY, "it is %s", state_name(h->state));
+    request_error(rq, &e);
+}
+
+static void verb_signal(void *arg, struct request *rq, const json_t *args)
+{
+    struct host *h = arg;
+    exec_signal(&h->execs, rq, args);
+}
+
+static void verb_resize(void *arg, struct request *rq, const json_t *args)
+{
+    struct host *h = arg;
+    exec_resize(&h->execs, rq, args);
+}
+
 const struct verb host_verbs[] = {
-    {"status", verb_status}, {"stop", verb_stop},
-    {"halt", verb_halt},     {"pause", verb_pause},
-    {"resume", verb_resume}, {"attach", verb_attach},
-    {"detach", verb_detach}, {0},
+    {"status", verb_status},
+    {"stop", verb_stop},
+    {"halt", verb_halt},
+    {"pause", verb_pause},
+    {"resume", verb_resume},
+    {"attach", verb_attach},
+    {"detach", verb_detach},
+    {"exec", verb_exec},
+    {"signal", verb_signal},
+    {"resize", verb_resize},
+    {0},
 };

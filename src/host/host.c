@@ -91,6 +91,7 @@ static void on_reset(struct host *h)
     log_line("the guest reboots");
     console_reset(h->console);
     macs_reset(h);
+    agent_close(h->agent, "the guest rebooted");
     agent_open(h->agent);
     host_input(h, IN_RESET, NULL);
 }
@@ -269,6 +270,12 @@ const struct engine_callbacks *host_engine_callbacks(struct host *h, struct engi
     return out;
 }
 
+static void on_client_end(void *arg, uint64_t client)
+{
+    struct host *h = arg;
+    exec_client_ended(&h->execs, client);
+}
+
 static int open_parts(struct host *h, struct err *e)
 {
     char *path = NULL;
@@ -278,6 +285,8 @@ static int open_parts(struct host *h, struct err *e)
         json_pack("{s:s, s:i, s:s}", "hello", "tailmac-host", "version", 1, "id", h->options->id);
     h->control = server_new(h->base, path, hello, host_verbs, h, e);
     free(path);
+    if (h->control)
+        server_on_client_end(h->control, on_client_end);
     h->engine_log = h->control ? logfile_open(h->vm.fd, VM_ENGINE_LOG, 1 << 20, e) : NULL;
     return h->engine_log ? 0 : -1;
 }
@@ -295,6 +304,7 @@ int host_open_channels(struct host *h, int console_fd, int agent_fd, struct err 
     free(path);
     struct agent_hooks hooks = {.ready = on_agent_ready, .changed = on_agent_changed, .arg = h};
     h->agent = agent_new(h->base, agent_fd, &hooks);
+    h->execs.agent = h->agent;
     return h->console ? 0 : -1;
 }
 
@@ -316,6 +326,7 @@ static void close_run(struct host *h)
         server_retire(h->control);
     nic_free(TAKE_PTR(h->nic));
     console_free(TAKE_PTR(h->console));
+    exec_end_all(&h->execs);
     agent_free(TAKE_PTR(h->agent));
     saved_sweep(h->vm.fd); // a thread that still does goes with the process
     if (h->begun && record_end(h->vm.fd, h->ended, h->reason, &e) < 0)

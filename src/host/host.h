@@ -9,6 +9,7 @@
 #include "engine/engine.h"
 #include "host/agent.h"
 #include "host/console.h"
+#include "host/exec.h"
 #include "host/nic.h"
 #include "host/state.h"
 #include "proto/server.h"
@@ -52,6 +53,7 @@ struct host {
     struct engine *engine;
     struct console *console;
     struct agent *agent;
+    struct execs execs; // commands in the guest
     struct nic *nic;
     struct logfile *engine_log;
     struct server *control;

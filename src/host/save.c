@@ -141,7 +141,7 @@ int save_start(struct host *h, bool sync, struct err *e)
     *job = (struct save_job){
         .host = h, .from = from, .reason = TAKE_PTR(reason), .sync = sync, .dir_fd = -1};
     h->agent_expected = agent_is_ready(h->agent);
-    agent_close(h->agent);
+    agent_close(h->agent, "cut off by a save of the VM");
     if (from == ST_RUNNING)
         h->ops->pause(h->engine, on_paused, job);
     else

@@ -122,6 +122,6 @@ void caller_send(struct caller *c, const char *what, json_t *request, int fd, ca
     AUTO_FREE char *text = line_text(request);
     json_decref(request);
     int sock = bufferevent_getfd(c->io);
-    if (unix_send(sock, text, strlen(text), fd) < 0)
+    if (unix_send(sock, text, strlen(text), &fd, fd >= 0) < 0)
         shutdown(sock, SHUT_RDWR); // on_end() then answers what is open
 }

@@ -88,19 +88,58 @@ const json_t *client_hello(const struct client_conn *c)
     return c->hello;
 }
 
-json_t *client_call(struct client_conn *c, const char *verb, json_t *args, int64_t timeout_ms,
-                    bool *gone, struct err *e)
+json_int_t client_send(struct client_conn *c, const char *verb, json_t *args, const int *fds,
+                       int count, struct err *e)
 {
-    int64_t deadline = deadline_of(timeout_ms);
     json_int_t id = ++c->next_id;
     json_t *request =
         json_pack("{s:I, s:s, s:o}", "id", id, "verb", verb, "args", args ? args : json_object());
     AUTO_FREE char *text = line_text(request);
     json_decref(request);
-    if (unix_send(c->fd, text, strlen(text), -1) < 0) {
+    if (unix_send(c->fd, text, strlen(text), fds, count) < 0)
+        return err_set(e, ERR_FAILED, "the server went away");
+    return id;
+}
+
+int client_fd(const struct client_conn *c)
+{
+    return c->fd;
+}
+
+// NULL with *e, *mine where the line is the answer to that request.
+static json_t *unpack(const json_t *line, json_int_t id, bool *mine, struct err *e)
+{
+    *mine = json_integer_value(json_object_get(line, "id")) == id;
+    return *mine ? json_incref((json_t *)line_unpack(line, "the request", e)) : NULL;
+}
+
+int client_answer(struct client_conn *c, json_int_t id, json_t **ok, bool *gone, struct err *e)
+{
+    json_t *line;
+    enum line_result r;
+    struct pollfd p = {.fd = c->fd, .events = POLLIN};
+    if (poll(&p, 1, 0) > 0 && evbuffer_read(c->in, c->fd, -1) <= 0)
+        *gone = true;
+    while ((r = line_take(c->in, &line, e)) == LINE_OK) {
+        bool mine;
+        *ok = unpack(line, id, &mine, e);
+        json_decref(line);
+        if (mine)
+            return *ok ? 1 : -1;
+    }
+    if (r != LINE_NONE)
+        return err_wrap(e, "the server sent nonsense");
+    return *gone ? err_set(e, ERR_FAILED, "the server went away") : 0;
+}
+
+json_t *client_call(struct client_conn *c, const char *verb, json_t *args, int64_t timeout_ms,
+                    bool *gone, struct err *e)
+{
+    int64_t deadline = deadline_of(timeout_ms);
+    json_int_t id = client_send(c, verb, args, NULL, 0, e);
+    if (id < 0) {
         if (gone)
             *gone = true;
-        err_set(e, ERR_FAILED, "the server went away");
         return NULL;
     }
     json_t *line;

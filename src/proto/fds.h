@@ -1,4 +1,4 @@
-// Descriptors that arrive over a unix socket beside the bytes (SCM_RIGHTS); unix_send() sends one.
+// Descriptors that arrive over a unix socket beside the bytes (SCM_RIGHTS); unix_send() sends them.
 #pragma once
 
 #include <stddef.h>

@@ -92,23 +92,24 @@ int unix_connect_now(const char *path)
     return TAKE_FD(fd);
 }
 
-int unix_send(int sock, const char *data, size_t n, int fd)
+int unix_send(int sock, const char *data, size_t n, const int *fds, int count)
 {
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
+        char bytes[CMSG_SPACE(UNIX_FDS_MAX * sizeof(int))];
     } control = {0};
+    const size_t size = (size_t)count * sizeof(int);
     for (size_t at = 0; at < n;) {
         struct iovec iov = {.iov_base = (char *)data + at, .iov_len = n - at};
         struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-        if (fd >= 0 && at == 0) {
+        if (count > 0 && at == 0) {
             msg.msg_control = control.bytes;
-            msg.msg_controllen = sizeof control.bytes;
+            msg.msg_controllen = CMSG_SPACE(size);
             struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
             c->cmsg_level = SOL_SOCKET;
             c->cmsg_type = SCM_RIGHTS;
-            c->cmsg_len = CMSG_LEN(sizeof fd);
-            memcpy(CMSG_DATA(c), &fd, sizeof fd);
+            c->cmsg_len = CMSG_LEN(size);
+            memcpy(CMSG_DATA(c), fds, size);
         }
         ssize_t w = sendmsg(sock, &msg, MSG_NOSIGNAL);
         struct pollfd p = {.fd = sock, .events = POLLOUT};

@@ -19,9 +19,11 @@ int unix_connect(const char *path, bool *absent, struct err *e);
 // The same without waiting, non-blocking. -1 with errno; EAGAIN: too many wait for the server.
 int unix_connect_now(const char *path);
 
-// Sends all of it, and with its first byte `fd` where that is >= 0 (SCM_RIGHTS). -1 where the other
-// end is gone, or, for a non-blocking socket, takes nothing for 10 s. Raises no SIGPIPE.
-int unix_send(int sock, const char *data, size_t n, int fd);
+// Sends all of it, and with its first byte the first `count` of `fds` (SCM_RIGHTS; at most
+// UNIX_FDS_MAX, they stay the caller's). -1 where the other end is gone, or, for a non-blocking
+// socket, takes nothing for 10 s. Raises no SIGPIPE.
+enum { UNIX_FDS_MAX = 4 };
+int unix_send(int sock, const char *data, size_t n, const int *fds, int count);
 
 // Whether the other end is of the same user, or root's.
 bool unix_peer_allowed(int fd);

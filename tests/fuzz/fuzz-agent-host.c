@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "agent/wire.h"
-#include "host/agent.h"
+#include "host/stream.h"
 #include "proto/unix.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -18,6 +18,8 @@ struct session {
     int fd;
     uint32_t nonce;
     int done;
+    struct stream *stream;
+    uint64_t got[STREAM_PARTS];
 };
 
 // Fit to be shown: no control characters. (UTF-8 it is, or jansson would not have taken it.)
@@ -42,10 +44,16 @@ static void on_change(void *arg)
 {
     const struct session *s = arg;
     json_t *status = agent_status(s->agent);
-    if (!json_is_true(json_object_get(status, "ready")))
-        abort();
     check(status);
     json_decref(status);
+}
+
+static void on_ready(void *arg)
+{
+    const struct session *s = arg;
+    if (!agent_is_ready(s->agent))
+        abort();
+    on_change(arg);
 }
 
 static void on_done(void *arg, const struct err *why)
@@ -53,6 +61,41 @@ static void on_done(void *arg, const struct err *why)
     struct session *s = arg;
     (void)why;
     s->done++;
+}
+
+// Nothing beyond the window that was granted.
+static void on_output(void *arg, enum stream_part part, const void *data, size_t n)
+{
+    struct session *s = arg;
+    s->got[part] += n;
+    if (s->got[part] > WIRE_WINDOW || (n > 0 && !data))
+        abort();
+}
+
+static void on_writable(void *arg)
+{
+    struct session *s = arg;
+    size_t room = stream_room(s->stream);
+    if (room > 0)
+        stream_input(s->stream, "x", 1);
+}
+
+static void on_ended(void *arg, const struct stream_end *how, const struct err *why)
+{
+    struct session *s = arg;
+    s->stream = NULL;
+    if (!how == !why || (how && (how->code < 0 || how->code > 255)))
+        abort();
+}
+
+static void open_stream(struct session *s)
+{
+    struct stream_hooks hooks = {on_output, on_writable, on_ended, s};
+    struct stream_order order = {.words = "atrue", .length = 6};
+    struct err e;
+    memset(s->got, 0, sizeof s->got);
+    if (!s->stream)
+        s->stream = stream_exec(s->agent, &order, &hooks, &e);
 }
 
 static void say(struct session *s, const void *data, size_t size)
@@ -93,7 +136,7 @@ static void say_frame(struct session *s, const uint8_t *data, size_t size)
 static void begin(struct session *s)
 {
     static unsigned char held[WIRE_FRAME_MAX];
-    const struct agent_hooks hooks = {.ready = on_change, .changed = on_change, .arg = s};
+    const struct agent_hooks hooks = {.ready = on_ready, .changed = on_change, .arg = s};
     const struct mac mac = {{2}};
     struct wire_decoder d;
     struct wire_frame hello;
@@ -129,6 +172,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const uint8_t *end = memchr(data, 0, size);
         size_t n = end ? (size_t)(end - data) : size;
         say_frame(&s, data, n);
+        open_stream(&s);
         data += end ? n + 1 : n;
         size -= end ? n + 1 : n;
     }

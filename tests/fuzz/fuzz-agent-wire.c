@@ -9,6 +9,7 @@ static void read_frame(const struct wire_frame *f)
 {
     struct wire_pair p;
     char value[32];
+    unsigned char data[100];
     size_t pos = 0;
 
     if (f->length > WIRE_PAYLOAD_MAX || memchr(f->payload, 0, f->length))
@@ -17,6 +18,8 @@ static void read_frame(const struct wire_frame *f)
         if (p.key + p.key_len >= p.value || p.value + p.value_len >= f->payload + f->length)
             abort();
     if (wire_get(f, "nic", value, sizeof value) >= (long)sizeof value)
+        abort();
+    if (wire_get_data(f, data, sizeof data) > (long)sizeof data || wire_get_number(f, "at") < -1)
         abort();
 }
 

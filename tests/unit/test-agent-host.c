@@ -211,7 +211,7 @@ static void other_sessions_are_not_believed(void **state)
     SAY(w, WIRE_READY, "hostname", "new");
     LOOP_UNTIL(w->base, w->ready == 2);
     assert_status(w, "{\"ready\":true,\"hostname\":\"new\",\"nics\":[]}");
-    agent_close(w->agent);
+    agent_close(w->agent, "closed");
     assert_status(w, "{\"ready\":false}");
     assert_int_equal(w->changed, 0);
 }
@@ -299,7 +299,7 @@ static void closing_fails_what_is_open(void **state)
     open_session(w);
     ask(w, &a[0], id);
     ask(w, &a[1], id);
-    agent_close(w->agent);
+    agent_close(w->agent, "closed");
     assert_int_equal(a[0].count, 1);
     assert_int_equal(a[1].code, ERR_FAILED);
     open_session(w);

@@ -333,6 +333,43 @@ static void repeated_keys_are_walked(void **state)
     assert_int_equal(wire_value_next(&f, &pos, "nic", out, sizeof out), -1);
 }
 
+// Bytes of any value are carried, and none of them can be taken for a key or a header.
+static void data_is_carried_as_it_is(void **state)
+{
+    static const size_t sizes[] = {0, 1, 2, 253, 254, 255, 256, 507, 508, 509, WIRE_DATA_MAX};
+    static unsigned char frame[WIRE_DATA_FRAME_MAX], out[WIRE_DATA_MAX];
+    static char data[WIRE_DATA_MAX];
+
+    (void)state;
+    for (int shape = 0; shape < 4; shape++)
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            struct wire_decoder d;
+            struct wire_writer w;
+            struct wire_frame f;
+
+            for (size_t k = 0; k < sizes[i]; k++)
+                data[k] = (char)(shape == 0   ? 0
+                                 : shape == 1 ? 1 + k % 255
+                                 : shape == 2 ? k
+                                              : k / 7);
+            if (shape == 3 && sizes[i] > 20)
+                memcpy(data + 5, "\nend=1\ndata=x\n", 14);
+            wire_begin(&w, frame, sizeof frame, WIRE_STDIN, NONCE);
+            wire_put(&w, "stream", "%u", UINT32_MAX);
+            wire_put(&w, "at", "%llu", 999999999999999999ull);
+            wire_put_data(&w, data, sizes[i]);
+            wire_decoder_init(&d, held, sizeof held);
+            feed(&d, frame, wire_end(&w));
+            assert_true(wire_next(&d, &f));
+            assert_int_equal(wire_get_number(&f, "at"), 999999999999999999ll);
+            assert_int_equal(wire_get_number(&f, "end"), -1);
+            assert_int_equal(wire_get_data(&f, out, sizeof out), sizes[i]);
+            assert_memory_equal(out, data, sizes[i]);
+            if (sizes[i])
+                assert_int_equal(wire_get_data(&f, out, sizes[i] - 1), -2);
+        }
+}
+
 static void types_have_names(void **state)
 {
     (void)state;
@@ -357,6 +394,7 @@ int main(void)
         cmocka_unit_test(writer_refuses),
         cmocka_unit_test(values_are_bounded),
         cmocka_unit_test(repeated_keys_are_walked),
+        cmocka_unit_test(data_is_carried_as_it_is),
         cmocka_unit_test(types_have_names),
     };
 

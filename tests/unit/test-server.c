@@ -534,7 +534,7 @@ static int pass(struct peer *p, const char *text)
 {
     int ends[2];
     assert_int_equal(pipe(ends), 0);
-    assert_int_equal(unix_send(p->fd, text, strlen(text), ends[1]), 0);
+    assert_int_equal(unix_send(p->fd, text, strlen(text), &ends[1], 1), 0);
     close(ends[1]);
     return ends[0];
 }
