@@ -43,6 +43,12 @@ void os_fd_path(int fd, char *out, size_t n)
     snprintf(out, n, "/dev/fd/%d", fd);
 }
 
+int os_open_name(const char *path)
+{
+    errno = ENOTSUP; // a socket's file cannot be opened
+    return -1;
+}
+
 void os_die_with_parent(pid_t parent)
 {
     (void)parent; // no such signal here: the engine's end of its control socket tells it

@@ -45,6 +45,11 @@ void os_fd_path(int fd, char *out, size_t n)
     snprintf(out, n, "/proc/self/fd/%d", fd);
 }
 
+int os_open_name(const char *path)
+{
+    return open(path, O_PATH | O_CLOEXEC);
+}
+
 void os_die_with_parent(pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -19,6 +19,10 @@ int os_memory_file(const char *name, uint64_t size);
 // A path by which a child that inherited `fd` can open it again.
 void os_fd_path(int fd, char *out, size_t n);
 
+// A descriptor for a socket's file itself, by which it can be connected to (os_fd_path()) whatever
+// becomes of its name. -1 with errno.
+int os_open_name(const char *path);
+
 // Asks the kernel to end this process when `parent` dies (Linux); on macOS the caller must watch.
 // Called in the child between fork and exec.
 void os_die_with_parent(pid_t parent);

@@ -1,6 +1,7 @@
 // Forwards IPv4 packets (RFC 1812, 5.2 and 5.3): between the LAN and the uplink, and from one host
 // of the LAN to another that takes the router for the way to it.
 #include "vnet/checksum.h"
+#include "vnet/dns-tcp.h"
 #include "vnet/ethernet.h"
 #include "vnet/icmp.h"
 #include "vnet/internet.h"
@@ -66,6 +67,8 @@ void ipv4_forward(struct packet *p, struct frame *f)
         icmp_error(p, ICMP_TIME_EXCEEDED, 0);
     } else if (ipv4_fits(p, f, way.mtu)) {
         ipv4_use_up_ttl(f);
+        if (way.send == to_lan && !p->plug && p->from == VNET_EGRESS_DNS)
+            dns_tcp_in(p, f);
         if (!p->network->nat || way.send != uplink_send || nat_out(p, f))
             ipv4_transmit(p, f, way.mtu, way.send);
     }

@@ -2,6 +2,7 @@
 #include "vnet/ipv4.h"
 
 #include "vnet/checksum.h"
+#include "vnet/dns-tcp.h"
 #include "vnet/ethernet.h"
 #include "vnet/icmp.h"
 #include "vnet/internet.h"
@@ -218,6 +219,19 @@ static void input_to_wan(struct packet *p, struct bytes header, struct bytes pay
     pool_release(&p->v->pool, f);
 }
 
+static void deliver_or_hand_on(struct packet *p, struct bytes header, struct bytes payload)
+{
+    struct frame *f;
+    if (!dns_tcp_takes(p, header, payload)) {
+        deliver(p, header, payload);
+    } else if ((f = own(p))) {
+        dns_tcp_out(p, f);
+        p->ip = written(f, ETHERNET_HEADER);
+        ipv4_forward(p, f);
+        pool_release(&p->v->pool, f);
+    }
+}
+
 void ipv4_input(struct packet *p, struct bytes packet)
 {
     struct bytes header;
@@ -237,7 +251,7 @@ void ipv4_input(struct packet *p, struct bytes packet)
         input_to_wan(p, header, payload);
     else if ((p->plug && ipv4_is_broadcast(p->network, p->to)) ||
              (ipv4_is_own(p) && !mac_is_group(p->to_mac)))
-        deliver(p, header, payload);
+        deliver_or_hand_on(p, header, payload);
     else if (ipv4_is_multicast(p->to))
         return; // the router is in no group
     else if (mac_is_group(p->to_mac))

@@ -229,6 +229,8 @@ int vnet_add_host(struct vnet *v, uint32_t address, const struct ip6 *address6, 
 #define VNET_EGRESS_NETWORK 0xc0000000u // 192.0.0.0/29, which nobody routes (RFC 7335)
 #define VNET_EGRESS_RESOLVER 0xc0000001u
 #define VNET_EGRESS_LAB 0xc0000002u
+#define VNET_EGRESS_DNS 0xc0000005u // TCP for network N's DNS server comes to port 32768 + N
+#define VNET_EGRESS_DNS_PORT 32768
 #define VNET_EGRESS_ROUTER 0xc0000004u // the lab itself
 struct vnet_egress {
     bool open;     // to all addresses; else to services only

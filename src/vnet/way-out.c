@@ -89,7 +89,7 @@ bool way_out_is(const struct vnet *v, const struct network *net)
 
 bool way_out_leads_to(const struct vnet *v, uint32_t address)
 {
-    return v->way_out && v->way_out->open;
+    return v->way_out && (v->way_out->open || address == VNET_EGRESS_DNS);
 }
 
 // Later fragments have no ports. They follow the first one, see nat_out(), and where that did not

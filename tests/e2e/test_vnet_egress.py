@@ -26,7 +26,7 @@ nodes:
   b: { mac: "52:cc:cc:cc:cc:02", network: flat }
 internet:
   dns: { web.test: 5.0.0.1 }
-  forward: { "5.0.0.1:80": "127.0.0.1:%d" }
+  forward: { "5.0.0.1:80": "127.0.0.1:%d", "5.0.0.1:81": { page: "a page" } }
 """
 SITE, MAC_A, MAC_B = "5.0.0.1", "52:cc:cc:cc:cc:01", "52:cc:cc:cc:cc:02"
 
@@ -73,6 +73,39 @@ def test_nothing_else_of_the_host_is_reached(node, page):
     for url in (f"http://{SITE}:{page.port}/", f"http://192.0.0.1:{page.port}/",
                 "http://192.0.0.6:1/"):
         assert fetch(node, url) != DIGEST
+
+
+# --- services that end in the process ---
+
+TEXTS = ", ".join(f'"{n:02}{"x" * 200}"' for n in range(60))
+SERVED = """
+networks:
+  home: { lan: 192.168.1.1/24, wan: 2.1.1.1, dns: { own.test: 1.1.1.1 } }
+  flat: { lan: 192.168.1.1/24, wan: 2.1.1.2, dns: { own.test: 1.1.1.2, long.test: { txt: [%s] } } }
+nodes:
+  a: { mac: "52:cc:cc:cc:cc:01", network: home }
+  b: { mac: "52:cc:cc:cc:cc:02", network: flat }
+""" % TEXTS
+
+
+def test_dns_by_tcp(make_vnet, make_node):
+    lab = make_vnet(lab=SERVED)
+    assert lab.ask("status")["egress"]["pid"] is None
+    for mac, own in ((MAC_A, "1.1.1.1"), (MAC_B, "1.1.1.2")):
+        node = make_node(lab, mac)
+        node.dhcp()
+        assert dig(node, "192.168.1.1", "+tcp", "A", "own.test").values == [own]
+    by_udp = dig(node, "192.168.1.1", "+ignore", "TXT", "long.test")
+    assert "tc" in by_udp.flags
+    by_tcp = dig(node, "192.168.1.1", "TXT", "long.test")  # dig asks again
+    assert "tc" not in by_tcp.flags and len(by_tcp.values) == 60 and by_tcp.size > 12000
+    assert not lab.drops()
+
+
+def test_a_page_of_the_lab(node):
+    said = node.out("/usr/bin/python3", "-c", "import urllib.request\n"
+                    f"print(urllib.request.urlopen('http://{SITE}:81/x', timeout=20).read())")
+    assert said == "b'a page'\n"
 
 
 # --- many flows ---

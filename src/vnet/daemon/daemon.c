@@ -103,6 +103,12 @@ static void on_egress(void *arg, struct frame *f)
     egress_output(d->egress, f);
 }
 
+static void on_dns_answer(void *arg, uint64_t token, const uint8_t *message, size_t n)
+{
+    const struct daemon *d = arg;
+    egress_dns_answer(d->egress, token, message, n);
+}
+
 static void on_trace(void *arg, uint64_t at, unsigned plug, enum vnet_direction direction, int drop,
                      const uint8_t *frame, size_t n)
 {
@@ -287,6 +293,7 @@ static int open_lab(struct daemon *d, struct err *e)
 {
     const struct vnet_owner owner = {.output = on_output,
                                      .egress = on_egress,
+                                     .dns_answer = on_dns_answer,
                                      .trace = capture_path(d) ? on_trace : NULL,
                                      .may_take = on_may_take,
                                      .arg = d};

@@ -221,9 +221,8 @@ json_t *counters_document(const struct daemon *d)
         add_count(doc, "nat_evicted", vnet_network_counters(d->v, i)->nat_evicted);
         json_array_append_new(networks, doc);
     }
-    json_t *egress = d->egress ? json_object() : NULL;
-    if (egress)
-        add_counters(egress, vnet_egress_counters(d->v));
-    return json_pack("{s:o, s:o, s:o*, s:{s:o}}", "plugs", plugs, "networks", networks, "egress",
+    json_t *egress = json_object();
+    add_counters(egress, vnet_egress_counters(d->v));
+    return json_pack("{s:o, s:o, s:o, s:{s:o}}", "plugs", plugs, "networks", networks, "egress",
                      egress, "daemon", "refused", refusals_document(&d->refusals));
 }

@@ -146,9 +146,25 @@ static int say_forwards(struct egress *x)
         m.lab_port = f->is.port;
         m.host = f->host;
         m.host_port = f->host_port;
-        if (f->path)
-            strncpy(m.text, f->path, sizeof m.text - 1);
+        if (f->page)
+            m.kind = EGRESS_PAGE;
+        if (f->path || f->page)
+            strncpy(m.text, f->page ? f->page : f->path, sizeof m.text - 1);
         if (say(x, &m) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int say_dns(struct egress *x)
+{
+    const struct labfile *lab = x->d->lab;
+    struct egress_message m = egress_message(EGRESS_DNS);
+    m.protocol = IPPROTO_TCP;
+    m.lab = VNET_EGRESS_DNS;
+    for (m.number = 0; m.number < lab->network_count; m.number++) {
+        m.lab_port = (uint16_t)(VNET_EGRESS_DNS_PORT + m.number);
+        if (lab->networks[m.number].is.prefix && say(x, &m) < 0)
             return -1;
     }
     return 0;
@@ -214,6 +230,9 @@ static void on_message(struct egress *x, const uint8_t *data, size_t n)
     if (!egress_read(data, n, &m))
         return;
     text_clean(m.text);
+    if (m.kind == EGRESS_QUERY && m.number < x->d->lab->network_count)
+        vnet_dns_query(x->d->v, clock_ns(), m.number, x->restarts << 32 | (uint32_t)m.token, m.data,
+                       m.n);
     if (m.kind == EGRESS_FAILED)
         memcpy(x->why, m.text, sizeof m.text);
     if (m.kind != EGRESS_READY || x->up)
@@ -280,7 +299,8 @@ static int start(struct egress *x, struct err *e)
     x->readable = event_new(x->d->base, x->fd, EV_READ | EV_PERSIST, on_readable, x);
     x->writable = event_new(x->d->base, x->fd, EV_WRITE, on_writable, x);
     event_add(x->readable, NULL);
-    if (say_policy(x) < 0 || say_resolver(x) < 0 || say_forwards(x) < 0 || say_start(x) < 0)
+    if (say_policy(x) < 0 || say_resolver(x) < 0 || say_forwards(x) < 0 || say_dns(x) < 0 ||
+        say_start(x) < 0)
         log_line("egress: %s", strerror(errno)); // its end shows at once
     fcntl(x->fd, F_SETFL, O_NONBLOCK);
     return 0;
@@ -301,14 +321,13 @@ static void on_restart(evutil_socket_t fd, short what, void *arg)
 
 int egress_open(struct daemon *d, const char *exe, struct err *e)
 {
-    if (d->lab->egress == LABFILE_EGRESS_NONE && d->lab->forward_count == 0)
-        return 0;
     struct egress *x = d->egress = xcalloc(1, sizeof *x);
     x->d = d;
     x->fd = -1;
     x->exe = xstrdup(exe);
     x->restart = evtimer_new(d->base, on_restart, x);
-    return start(x, e);
+    bool leads_out = d->lab->egress == LABFILE_EGRESS_HOST || d->lab->forward_count > 0;
+    return leads_out ? start(x, e) : 0;
 }
 
 void egress_free(struct egress *x)
@@ -329,6 +348,9 @@ void egress_free(struct egress *x)
 
 void egress_output(struct egress *x, struct frame *f)
 {
+    struct err e;
+    if (x->started == 0 && start(x, &e) < 0)
+        log_line("%s", e.msg);
     if (x->fd < 0 || !queue_put(&x->queue, &x->d->share, f))
         x->lost++;
 }
@@ -353,11 +375,23 @@ void egress_flush(struct egress *x)
     }
 }
 
+void egress_dns_answer(struct egress *x, uint64_t token, const uint8_t *message, size_t n)
+{
+    struct egress_message m = egress_message(EGRESS_ANSWER);
+    if (x->fd < 0 || token >> 32 != x->restarts)
+        return; // who asked is gone
+    m.token = (uint32_t)token;
+    m.size = (uint32_t)n;
+    for (m.at = 0; m.at < n; m.at += m.n) {
+        m.n = n - m.at < sizeof m.data ? (uint32_t)(n - m.at) : sizeof m.data;
+        memcpy(m.data, message + m.at, m.n);
+        say(x, &m);
+    }
+}
+
 json_t *egress_document(const struct daemon *d)
 {
     const struct egress *x = d->egress;
-    if (!x)
-        return json_null();
     return json_pack("{s:s, s:s, s:o, s:I, s:I}", "egress",
                      d->lab->egress == LABFILE_EGRESS_HOST ? "host" : "none", "host_lan",
                      d->lab->host_lan == LABFILE_ALLOW ? "allow" : "deny", "pid",

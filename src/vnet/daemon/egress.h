@@ -3,6 +3,8 @@
 #pragma once
 
 #include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -10,16 +12,19 @@ struct daemon;
 struct egress;
 struct frame;
 
-// Sets d->egress where the lab has a way out. `exe` is this program. -1 where it cannot be started.
+// Sets d->egress. `exe` is this program, which is started at once where the lab leads anywhere,
+// else with the first frame (of DNS over TCP). -1 where it cannot be.
 int egress_open(struct daemon *d, const char *exe, struct err *e);
 void egress_free(struct egress *x); // NULL too
 
 // A frame from the lab.
 void egress_output(struct egress *x, struct frame *f);
+// The answer to a query that its process has asked.
+void egress_dns_answer(struct egress *x, uint64_t token, const uint8_t *message, size_t n);
 // At the end of a turn.
 void egress_flush(struct egress *x);
 // Now and then: whether the host's networks have changed.
 void egress_sweep(struct egress *x);
 
-// For `status`; null: none.
+// For `status`.
 json_t *egress_document(const struct daemon *d);

@@ -14,6 +14,7 @@
 #include "vnet/egress/egress.h"
 #include "vnet/egress/message.h"
 #include "vnet/egress/outbox.h"
+#include "vnet/egress/services.h"
 #include "vnet/egress/stack.h"
 #include "vnet/egress/translate.h"
 #include "vnet/vnet.h"
@@ -24,7 +25,10 @@ struct egress {
     int fd;
     bool ending;
     struct translation translation;
-    const struct egress_message *paths[FORWARDS_MAX]; // of forwards to unix sockets
+    char *paths[FORWARDS_MAX]; // of forwards to unix sockets
+    struct services *services;
+    struct pollfd own[1 + SERVICE_FDS_MAX];
+    struct err failed; // before START
     struct outbox *out;
     struct stack *stack; // NULL until START
     struct os_datagram in[BATCH];
@@ -42,10 +46,14 @@ static void say(struct egress *x, enum egress_kind kind, const char *text)
 
 static int begin(struct egress *x, const struct egress_message *m, struct err *e)
 {
+    if (*x->failed.msg) {
+        *e = x->failed;
+        return -1;
+    }
     x->stack = stack_new(m->mtu, &x->translation, x->out);
     for (unsigned i = 0; i < x->translation.forward_count; i++)
         if (x->paths[i] &&
-            stack_add_path(x->stack, EGRESS_PATHS, (uint16_t)(i + 1), x->paths[i]->text, e) < 0)
+            stack_add_path(x->stack, EGRESS_PATHS, (uint16_t)(i + 1), x->paths[i], e) < 0)
             return -1;
     return confine(e);
 }
@@ -75,32 +83,70 @@ static void on_resolver(struct egress *x, const struct egress_message *m)
     translation_resolve(&x->translation, m->host, m->host_port);
 }
 
+static void forward_to_path(struct egress *x, const struct egress_message *m, const char *path)
+{
+    unsigned number = x->translation.forward_count;
+    const struct forward f = {.protocol = m->protocol,
+                              .lab = m->lab,
+                              .lab_port = m->lab_port,
+                              .host = EGRESS_PATHS,
+                              .host_port = (uint16_t)(number + 1)};
+    if (translation_add(&x->translation, &f))
+        x->paths[number] = xstrdup(path);
+}
+
 static void on_forward(struct egress *x, const struct egress_message *m)
 {
-    struct translation *t = &x->translation;
-    unsigned number = t->forward_count;
-    struct forward f = {.protocol = m->protocol,
-                        .lab = m->lab,
-                        .lab_port = m->lab_port,
-                        .host = m->host,
-                        .host_port = m->host_port};
-    bool is_path = *m->text;
-    if (is_path) {
-        f.host = EGRESS_PATHS;
-        f.host_port = (uint16_t)(number + 1);
-    }
-    if (!translation_add(t, &f) || !is_path)
+    const struct forward f = {.protocol = m->protocol,
+                              .lab = m->lab,
+                              .lab_port = m->lab_port,
+                              .host = m->host,
+                              .host_port = m->host_port};
+    if (*m->text)
+        forward_to_path(x, m, m->text);
+    else
+        translation_add(&x->translation, &f);
+}
+
+static void serve(struct egress *x, const struct egress_message *m, const char *page)
+{
+    char path[SERVICE_PATH];
+    if (!x->stack && services_add(x->services, m->number, page, path, &x->failed) == 0)
+        forward_to_path(x, m, path);
+}
+
+static void on_page(struct egress *x, const struct egress_message *m)
+{
+    serve(x, m, m->text);
+}
+
+static void on_dns(struct egress *x, const struct egress_message *m)
+{
+    serve(x, m, NULL);
+}
+
+static void on_answer(struct egress *x, const struct egress_message *m)
+{
+    services_answer(x->services, m->token, m->size, m->at, m->data, m->n);
+}
+
+static void ask(void *arg, unsigned network, uint64_t token, const uint8_t *query, size_t n)
+{
+    struct egress *x = arg;
+    struct egress_message m = egress_message(EGRESS_QUERY);
+    if (n > sizeof m.data)
         return;
-    struct egress_message *kept = xcalloc(1, sizeof *kept);
-    *kept = *m;
-    x->paths[number] = kept;
+    m.number = network;
+    m.token = token;
+    m.n = (uint32_t)n;
+    memcpy(m.data, query, n);
+    outbox_put(x->out, &m, sizeof m);
 }
 
 static void (*const heard[EGRESS_KINDS])(struct egress *x, const struct egress_message *m) = {
-    [EGRESS_START] = on_start,
-    [EGRESS_POLICY] = on_policy,
-    [EGRESS_RESOLVER] = on_resolver,
-    [EGRESS_FORWARD] = on_forward,
+    [EGRESS_START] = on_start,     [EGRESS_POLICY] = on_policy, [EGRESS_RESOLVER] = on_resolver,
+    [EGRESS_FORWARD] = on_forward, [EGRESS_PAGE] = on_page,     [EGRESS_DNS] = on_dns,
+    [EGRESS_ANSWER] = on_answer,
 };
 
 static void hear(struct egress *x, uint8_t *data, size_t n)
@@ -132,17 +178,18 @@ static void listen_to_daemon(struct egress *x)
 
 static void turn(struct egress *x, bool *waits)
 {
-    const struct pollfd own = {.fd = x->fd, .events = (short)(POLLIN | (*waits ? POLLOUT : 0))};
-    struct pollfd alone = own;
-    struct pollfd *fds = &alone;
-    nfds_t count = 1;
+    x->own[0] = (struct pollfd){.fd = x->fd, .events = (short)(POLLIN | (*waits ? POLLOUT : 0))};
+    struct pollfd *fds = x->own;
+    nfds_t count = services_fill(x->services, x->own, 1);
     int timeout = -1;
     if (x->stack)
-        fds = stack_fill(x->stack, &own, 1, &count, &timeout);
+        fds = stack_fill(x->stack, x->own, count, &count, &timeout);
     bool failed = poll(fds, count, timeout) < 0;
     short happened = failed ? 0 : fds[0].revents;
     if (x->stack)
         stack_serve(x->stack, failed);
+    if (!failed)
+        services_serve(x->services, fds + 1);
     if (happened & ~POLLOUT)
         listen_to_daemon(x);
     int left = outbox_flush(x->out);
@@ -176,13 +223,15 @@ int egress_main(int fd)
     allow_many_files();
     x->fd = fd;
     x->out = outbox_new(fd, VNET_FRAME_MAX);
+    x->services = services_new(&(struct service_hooks){ask, x});
     while (!x->ending)
         turn(x, &waits);
     if (x->stack)
         stack_free(x->stack);
+    services_free(x->services);
     outbox_free(x->out);
     for (unsigned i = 0; i < FORWARDS_MAX; i++)
-        free((void *)(uintptr_t)x->paths[i]);
+        free(x->paths[i]);
     free(x);
     return 0;
 }

@@ -24,5 +24,5 @@ bool egress_read(const uint8_t *data, size_t n, struct egress_message *out)
         return false;
     memcpy(out, data, n);
     return out->kind < EGRESS_KINDS && out->network_count <= EGRESS_NETWORKS_MAX &&
-           memchr(out->text, 0, sizeof out->text);
+           out->n <= EGRESS_DATA_MAX && memchr(out->text, 0, sizeof out->text);
 }

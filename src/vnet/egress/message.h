@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 enum { EGRESS_ETHERTYPE = 0x88b5 }; // for experiments (IEEE 802, 9.2.3)
-enum { EGRESS_NETWORKS_MAX = 64, EGRESS_TEXT_MAX = 256 };
+enum { EGRESS_NETWORKS_MAX = 64, EGRESS_TEXT_MAX = 256, EGRESS_DATA_MAX = 4096 };
 
 enum egress_kind {
     // To the process. START comes once, after forwards and policy.
@@ -15,9 +15,13 @@ enum egress_kind {
     EGRESS_POLICY,   // open, networks that are the host's own
     EGRESS_RESOLVER, // a host's address and port; 0: none
     EGRESS_FORWARD,  // protocol, address and port of the lab's; a host's, or a path in `text`
+    EGRESS_PAGE,     // the same of the lab's, and what HTTP answers there
+    EGRESS_DNS,      // the same, and the number of a network whose DNS server it is
+    EGRESS_ANSWER,   // token, and a part of what is its answer
     // From the process.
     EGRESS_READY,
     EGRESS_FAILED, // why, in `text`
+    EGRESS_QUERY,  // token, network, and what was asked
     EGRESS_KINDS
 };
 
@@ -36,6 +40,10 @@ struct egress_message {
         uint32_t address, mask;
     } networks[EGRESS_NETWORKS_MAX];
     char text[EGRESS_TEXT_MAX];
+    uint64_t token;
+    uint32_t number;      // of a network
+    uint32_t size, at, n; // of all the data, of where this part begins, of this part
+    uint8_t data[EGRESS_DATA_MAX];
 };
 
 // An empty one of a kind.

@@ -18,7 +18,7 @@
 #define EGRESS_PATHS (VNET_EGRESS_NETWORK + 6) // its ports are forwards to unix sockets
 #define EGRESS_LAST (VNET_EGRESS_NETWORK + 7)
 
-enum { FORWARDS_MAX = 256, FRAGMENTS_MAX = 32 };
+enum { FORWARDS_MAX = 512, FRAGMENTS_MAX = 32 };
 
 struct forward {
     uint8_t protocol;

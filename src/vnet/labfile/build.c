@@ -147,8 +147,7 @@ static int add_way_out(const struct labfile *lab, struct vnet *v, struct err *e)
     const struct vnet_egress egress = {.open = lab->egress == LABFILE_EGRESS_HOST,
                                        .resolves = lab->egress == LABFILE_EGRESS_HOST,
                                        .mtu = labfile_egress_mtu(lab)};
-    if (egress.open || lab->forward_count > 0)
-        vnet_set_egress(v, &egress);
+    vnet_set_egress(v, &egress);
     for (unsigned i = 0; i < lab->forward_count; i++) {
         const struct labfile_forward *f = &lab->forwards[i];
         if (vnet_add_service(v, f->is.protocol, f->is.address, f->is.port, e) < 0)

@@ -56,9 +56,10 @@ int complete_forward(struct reader *r, const struct tree *from, void *element, u
                         "forward: '%.80s' is not an address and port such as 5.0.0.1:80 or "
                         "5.0.0.1:53/udp",
                         name);
-    if (!f->to)
-        return tree_err(r->e, r->file, f->entry.at, "forward: '%.80s' needs a 'to'", name);
-    if (!read_target(f))
+    if (!f->to == !f->page || (f->page && f->is.protocol != TCP))
+        return tree_err(r->e, r->file, f->entry.at,
+                        "forward: '%.80s' needs a 'to' or, for TCP, a 'page'", name);
+    if (f->to && !read_target(f))
         return tree_err(r->e, r->file, position_of_key(from, "to"),
                         "to: '%.80s' is not an address and port of the host, such as "
                         "127.0.0.1:8080, with the same protocol, nor, for TCP, unix:/PATH",
