@@ -3,6 +3,7 @@
 
 #include "vnet/ethernet.h"
 #include "vnet/internet.h"
+#include "vnet/way-out.h"
 
 static void up_out(struct vnet *v, struct link *l, struct frame *f)
 {
@@ -33,6 +34,8 @@ void uplink_send(struct packet *p, struct frame *f)
         drop(p, (enum vnet_drop)dropped);
         return;
     }
+    if (way_out_is(p->v, net))
+        return; // it counts what leaves the lab
     net->counters.frames_out++;
     net->counters.bytes_out += f->n;
 }

@@ -26,7 +26,7 @@
 #define NODE_C (OFFICE + 102)
 #define SECOND 1000000000u
 
-enum { LAB_OUT = 80 };
+enum { LAB_OUT = 80, LAB_EGRESS = 8 };
 
 struct wire {
     size_t n;
@@ -41,6 +41,8 @@ struct lab {
         unsigned plug;
         struct wire frame;
     } out[LAB_OUT];
+    unsigned egress_count; // frames for the egress
+    struct wire egress[LAB_EGRESS];
 };
 
 static inline void lab_output(void *arg, unsigned plug, struct frame *f)
@@ -51,6 +53,15 @@ static inline void lab_output(void *arg, unsigned plug, struct frame *f)
     lab->out[lab->count].plug = plug;
     lab->out[lab->count].frame.n = n;
     memcpy(lab->out[lab->count++].frame.at, vnet_frame_data(f), n);
+}
+
+static inline void lab_egress(void *arg, struct frame *f)
+{
+    struct lab *lab = arg;
+    assert_in_range(lab->egress_count, 0, LAB_EGRESS - 1);
+    struct wire *w = &lab->egress[lab->egress_count++];
+    w->n = vnet_frame_size(f);
+    memcpy(w->at, vnet_frame_data(f), w->n);
 }
 
 static inline void lab_limited(struct lab *lab, const struct vnet_limits *limits)
@@ -67,7 +78,8 @@ static inline void lab_limited(struct lab *lab, const struct vnet_limits *limits
     struct err e;
     lab->now = SECOND;
     lab->count = 0;
-    lab->v = vnet_new(limits, 42, &(struct vnet_owner){.output = lab_output, .arg = lab});
+    lab->v = vnet_new(limits, 42,
+                      &(struct vnet_owner){.output = lab_output, .egress = lab_egress, .arg = lab});
     assert_int_equal(vnet_add_network(lab->v, &networks[0], &e), 0);
     assert_int_equal(vnet_add_network(lab->v, &networks[1], &e), 1);
     for (int i = 0; i < 4; i++)
@@ -98,6 +110,7 @@ static inline void lab_send_part(struct lab *lab, unsigned plug, const struct wi
     uint8_t *exact = malloc(n ? n : 1);
     memcpy(exact, w->at, n);
     lab->count = 0;
+    lab->egress_count = 0;
     vnet_input(lab->v, lab->now, plug, exact, n);
     free(exact);
     vnet_advance(lab->v, lab->now);
@@ -152,6 +165,7 @@ static inline const struct wire *lab_told(struct lab *lab, unsigned plug, const 
 static inline void lab_pass(struct lab *lab, uint64_t ns)
 {
     lab->count = 0;
+    lab->egress_count = 0;
     lab->now += ns;
     vnet_advance(lab->v, lab->now);
 }

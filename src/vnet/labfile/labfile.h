@@ -83,7 +83,7 @@ struct labfile_port {
 // A port of the internet behind which is one of the host.
 struct labfile_forward {
     struct labfile_entry entry; // its name is a port's, too
-    char *to, *page; // one of them: the page is answered by HTTP
+    char *to, *page;            // one of them: the page is answered by HTTP
     struct labfile_port is;
     uint32_t host; // 0: `path`
     uint16_t host_port;
