@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 enum { EGRESS_ETHERTYPE = 0x88b5 }; // for experiments (IEEE 802, 9.2.3)
-enum { EGRESS_NETWORKS_MAX = 64, EGRESS_TEXT_MAX = 256, EGRESS_DATA_MAX = 4096 };
+enum { EGRESS_NETWORKS_MAX = 64, EGRESS_TEXT_MAX = 256, EGRESS_DATA_MAX = 4100 };
 
 enum egress_kind {
     // To the process. START comes once, after forwards and policy.
@@ -25,7 +25,8 @@ enum egress_kind {
     EGRESS_KINDS
 };
 
-// Addresses and ports are in host byte order.
+// Addresses and ports are in host byte order. There are no gaps: two that say the same are the
+// same.
 struct egress_message {
     uint8_t macs[12];
     uint8_t ethertype[2];
@@ -36,12 +37,12 @@ struct egress_message {
     uint16_t open; // 0 or 1
     uint32_t lab, host;
     uint32_t network_count;
+    uint32_t number; // of a network of the lab
     struct {
         uint32_t address, mask;
     } networks[EGRESS_NETWORKS_MAX];
     char text[EGRESS_TEXT_MAX];
     uint64_t token;
-    uint32_t number;      // of a network
     uint32_t size, at, n; // of all the data, of where this part begins, of this part
     uint8_t data[EGRESS_DATA_MAX];
 };
