@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "cli/address.h"
 #include "vm/record.h"
 #include "vm/saved.h"
 
@@ -139,36 +140,48 @@ char *live_summary(const json_t *status)
     return xasprintf("%s (%s%s%s)", state, ended, tell ? ": " : "", tell ? reason : "");
 }
 
-static bool has_ip(const json_t *status)
+static bool is_running(const json_t *status, const void *arg)
 {
-    size_t i;
-    size_t j;
-    json_t *nic;
-    json_t *address;
-    json_array_foreach(json_object_get(json_object_get(status, "agent"), "nics"), i, nic) {
-        json_array_foreach(json_object_get(nic, "addresses"), j, address) {
-            const char *text = json_string_value(address);
-            if (!strchr(text, ':') && strncmp(text, "169.254.", 8) != 0)
-                return true;
-        }
-    }
+    (void)arg;
+    return strcmp(text_of(status, "state"), "running") == 0;
+}
+
+static bool is_ready(const json_t *status, const void *arg)
+{
+    (void)arg;
+    return json_is_true(json_object_get(json_object_get(status, "agent"), "ready"));
+}
+
+static bool has_ip(const json_t *status, const void *arg)
+{
+    (void)arg;
+    return is_running(status, NULL) && has_address(status, &(struct address_choice){0});
+}
+
+static bool never(const json_t *status, const void *arg) // the end is told by Host's
+{
+    (void)status;
+    (void)arg;
     return false;
 }
 
+static const struct {
+    const char *what;
+    struct live_goal goal;
+} goals[] = {
+    {"running", {"running", is_running, NULL, false}},
+    {"ready", {"ready", is_ready, NULL, false}},
+    {"ip", {"given an address", has_ip, NULL, false}},
+    {"stopped", {"stopped", never, NULL, true}},
+};
+
 // 1: it is so; 0: not yet; -1: it will not be.
-static int judge(const json_t *status, const char *what, struct err *e)
+static int judge(const json_t *status, const struct live_goal *goal, struct err *e)
 {
     const char *state = text_of(status, "state");
-    bool running = strcmp(state, "running") == 0;
-    if (strcmp(what, "running") == 0 && running)
+    if (goal->reached(status, goal->arg))
         return 1;
-    if (strcmp(what, "ready") == 0 &&
-        json_is_true(json_object_get(json_object_get(status, "agent"), "ready")))
-        return 1;
-    if (strcmp(what, "ip") == 0 && running && has_ip(status))
-        return 1;
-    if (strcmp(what, "stopped") != 0 &&
-        (strcmp(state, "panicked") == 0 || strcmp(state, "io-error") == 0))
+    if (!goal->stopped && (strcmp(state, "panicked") == 0 || strcmp(state, "io-error") == 0))
         return err_set(e, ERR_FAILED, "VM '%s' is %s: %s", text_of(status, "id"), state,
                        text_of(status, "reason"));
     return 0;
@@ -214,29 +227,29 @@ json_t *live_call(const struct store *s, const char *id, const char *verb, json_
     return answer;
 }
 
-static json_t *ended_instead(const struct store *s, const char *id, const char *what,
+static json_t *ended_instead(const struct store *s, const char *id, const struct live_goal *goal,
                              int64_t deadline, struct err *e)
 {
     int64_t settle = clock_ms() + SETTLE_MS;
     json_t *status =
         wait_for_rest(s, id, deadline >= 0 && deadline < settle ? deadline : settle, e);
-    if (!status || strcmp(what, "stopped") == 0)
+    if (!status || goal->stopped)
         return status;
     AUTO_FREE char *summary = live_summary(status);
-    err_set(e, ERR_FAILED, "VM '%s' ended before it was %s: %s", id, what, summary);
+    err_set(e, ERR_FAILED, "VM '%s' ended before it was %s: %s", id, goal->words, summary);
     json_decref(status);
     return NULL;
 }
 
 // Looks, then waits for an event and looks again.
-static json_t *watch(struct client_conn *c, const char *what, int64_t deadline, bool *gone,
-                     struct err *e)
+static json_t *watch(struct client_conn *c, const struct live_goal *goal, int64_t deadline,
+                     bool *gone, struct err *e)
 {
     json_t *ok = client_call(c, "events", NULL, CALL_MS, gone, e);
     json_decref(ok);
     while (ok) {
         json_t *status = client_call(c, "status", NULL, CALL_MS, gone, e);
-        int verdict = status ? judge(status, what, e) : -1;
+        int verdict = status ? judge(status, goal, e) : -1;
         if (verdict == 1)
             return status;
         json_decref(status);
@@ -252,30 +265,40 @@ static json_t *watch(struct client_conn *c, const char *what, int64_t deadline, 
 }
 
 // A boot that hangs is told by the last thing the guest said.
-static void explain_timeout(const struct store *s, const char *id, const char *what, struct err *e)
+static void explain_timeout(const struct store *s, const char *id, const struct live_goal *goal,
+                            struct err *e)
 {
     json_t *status = live_status(s, id);
     const char *last = text_of(status, "console_last");
-    const char *wanted = strcmp(what, "ip") == 0 ? "given an address" : what;
-    err_set(e, ERR_TIMEOUT, "VM '%s' was not %s in time%s%s%s", id, wanted,
+    err_set(e, ERR_TIMEOUT, "VM '%s' was not %s in time%s%s%s", id, goal->words,
             *last ? "; its console last said \"" : "", last, *last ? "\"" : "");
     json_decref(status);
+}
+
+json_t *live_wait_for(const struct store *s, const char *id, const struct live_goal *goal,
+                      int64_t deadline, struct err *e)
+{
+    struct client_conn *c = live_connect(s, id, e);
+    if (!c && e->code == ERR_NOT_RUNNING && goal->stopped)
+        return live_status(s, id);
+    if (!c)
+        return NULL;
+    bool gone = false;
+    json_t *status = watch(c, goal, deadline, &gone, e);
+    client_close(c);
+    if (!status && gone)
+        return ended_instead(s, id, goal, deadline, e);
+    if (!status && e->code == ERR_TIMEOUT)
+        explain_timeout(s, id, goal, e);
+    return status;
 }
 
 json_t *live_wait(const struct store *s, const char *id, const char *what, int64_t deadline,
                   struct err *e)
 {
-    struct client_conn *c = live_connect(s, id, e);
-    if (!c && e->code == ERR_NOT_RUNNING && strcmp(what, "stopped") == 0)
-        return live_status(s, id);
-    if (!c)
-        return NULL;
-    bool gone = false;
-    json_t *status = watch(c, what, deadline, &gone, e);
-    client_close(c);
-    if (!status && gone)
-        return ended_instead(s, id, what, deadline, e);
-    if (!status && e->code == ERR_TIMEOUT)
-        explain_timeout(s, id, what, e);
-    return status;
+    for (size_t i = 0; i < sizeof goals / sizeof *goals; i++)
+        if (strcmp(goals[i].what, what) == 0)
+            return live_wait_for(s, id, &goals[i].goal, deadline, e);
+    err_set(e, ERR_USAGE, "there is no waiting for '%s'", what);
+    return NULL;
 }

@@ -26,6 +26,18 @@ json_t *live_call(const struct store *s, const char *id, const char *verb, json_
 // Host ended in the middle of a call: *e says how the VM ended, once that is known. Always -1.
 int live_explain_gone(const struct store *s, const char *id, struct err *e);
 
+// What may be waited for.
+struct live_goal {
+    const char *words; // "running": the VM was not … in time
+    bool (*reached)(const json_t *status, const void *arg);
+    const void *arg;
+    bool stopped; // the end of the run, which is a failure of all other goals
+};
+
+// As live_wait().
+json_t *live_wait_for(const struct store *s, const char *id, const struct live_goal *goal,
+                      int64_t deadline, struct err *e);
+
 // Waits until clock_ms() is `deadline` (< 0: for ever) for the VM to be "running", "ready", has an
 // "ip", or is "stopped"; the status then. A VM that ends, fails or panics while something else is
 // awaited is ERR_FAILED with the reason.

@@ -289,6 +289,15 @@ static void one_that_is_not_read_delays_nobody(void **state)
     free(r);
 }
 
+static void wait_for(struct world *w, const struct run *job, struct run *r)
+{
+    struct err e;
+    struct stream_hooks hooks = hooks_of(r);
+    r->input_told = true;
+    r->stream = stream_wait(w->agent, job->job, &hooks, &e);
+    UNTIL(w, r->ends);
+}
+
 static bool is_gone(pid_t pid)
 {
     return kill(pid, 0) != 0;
@@ -299,6 +308,7 @@ static void a_session_takes_its_commands_along(void **state)
     struct world *w = *state;
     struct run r = {0};
     struct run job = {0};
+    struct run waited = {0};
     open_session(w);
     start(w, &r, "echo $$; sleep 1000 & wait", false);
     UNTIL(w, strchr(r.text[STREAM_OUT], '\n'));
@@ -316,23 +326,22 @@ static void a_session_takes_its_commands_along(void **state)
     pid = (pid_t)atoi(job.job);
     assert_false(is_gone(pid));
     kill(pid, SIGKILL);
+    wait_for(w, &job, &waited);
+    assert_int_equal(waited.signal, SIGKILL);
+    UNTIL(w, w->session->commands.count == 0);
 }
 
 static void jobs_are_waited_for_once(void **state)
 {
     struct world *w = *state;
-    struct err e;
+    const struct run no_job = {.job = "1-ffff"};
     struct run job = {0};
     struct run waits[3] = {0};
     open_session(w);
     start(w, &job, "read x; exit 6", true);
     UNTIL(w, job.ends);
-    for (int i = 0; i < 3; i++) {
-        struct stream_hooks hooks = hooks_of(&waits[i]);
-        waits[i].input_told = true;
-        waits[i].stream = stream_wait(w->agent, i == 2 ? "1-ffff" : job.job, &hooks, &e);
-        UNTIL(w, waits[i].ends);
-    }
+    for (int i = 0; i < 3; i++)
+        wait_for(w, i == 2 ? &no_job : &job, &waits[i]);
     assert_int_equal(waits[0].code, 6);
     assert_int_equal(waits[1].why_code, ERR_FAILED);
     assert_non_null(strstr(waits[1].why, "there is no job "));

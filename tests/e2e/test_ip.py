@@ -1,0 +1,40 @@
+"""A guest's addresses as `tailmac ip` prints them: what the guest has, which NIC's, and when."""
+import time
+
+from lab.wait import SOON
+
+
+def test_the_address_is_the_guests(tm, vm):
+    address = tm.run("ip", vm.id, "--wait", "60").stdout.strip()
+    assert address in tm.run("exec", vm.id, "--", "ip", "-4", "addr", "show", "eth0").stdout
+    assert tm.run("ip", vm.id, "--nic", "mac").stdout.strip() == address
+    found = tm.json("ip", vm.id)
+    assert [(a["address"], a["mac"], a["role"], a["nic"]) for a in found] == [
+        (address, "52:cc:cc:cc:cc:07", "socket", "eth0")]
+
+
+def test_another_family_and_a_nic_that_has_none(tm, vm):
+    tm.run("exec", vm.id, "--", "ip", "addr", "add", "2001:db8::7/64", "dev", "eth0")
+    assert tm.run("ip", vm.id, "--v6", "--wait", "60").stdout == "2001:db8::7\n"
+    assert vm.fail(1, "ip", "--nic", "nat") == f"tailmac: VM '{vm.id}' has no IPv4 address"
+
+
+def test_two_nics_are_told_apart(tm, server):
+    vm = tm.vm("a").create("--ethermac", "52:cc:cc:cc:ce:07")
+    vm.start("--nat-nic", "--headless", headless=False)
+    address = tm.run("ip", vm.id, "--nic", "nat", "--wait", "60").stdout.strip()
+    assert address.startswith("10.0.2.")
+    assert tm.run("ip", vm.id).stdout.strip() == address
+
+
+def test_waiting_has_an_end(tm, world):
+    vm = tm.vm("a").create(sock=world.sock("nobody"))
+    vm.start()
+    assert "no IPv4 address" in vm.fail(1, "ip")
+    begin = time.monotonic()
+    assert "given an IPv4 address in time" in vm.fail(7, "ip", "--wait", "1")
+    assert time.monotonic() - begin < SOON
+    vm.halt()
+    vm.fail(6, "ip")
+    vm.fail(6, "ip", "--wait", "1")
+    tm.fail(3, "ip", "none")
