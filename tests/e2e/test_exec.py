@@ -287,7 +287,7 @@ def test_a_terminal_has_keys_sizes_and_a_foreground(vm):
     terminal.resize(33, 99)
     terminal.type(b"stty size; echo $TERM\r")
     terminal.expect(rb"\n33 99\r\nvt100\r\n")
-    terminal.type(b"echo rea''dy; sleep 1000\r")
+    terminal.type(b"sh -c 'echo rea\"\"dy; exec sleep 1000'\r")  # in the foreground by then
     terminal.expect(rb"\nready\r\n")
     terminal.type(b"\x03")
     terminal.expect(rb"\^C")
