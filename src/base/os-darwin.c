@@ -15,6 +15,7 @@
 #include <sys/sysctl.h>
 #include <unistd.h>
 
+const bool os_vhost_user = false;
 const char os_name[] = "macos";
 
 void os_random(void *out, size_t n)

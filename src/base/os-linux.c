@@ -22,6 +22,7 @@
 
 #include "base/cleanup.h"
 
+const bool os_vhost_user = true;
 const char os_name[] = "linux";
 
 void os_random(void *out, size_t n)

@@ -97,4 +97,5 @@ int os_realtime(void);
 enum { OS_TAP_NAME = 16 };
 int os_tap_name(int fd, char out[static OS_TAP_NAME]);
 
-extern const char os_name[]; // "linux" or "macos"
+extern const bool os_vhost_user; // whether QEMU has devices that another process is
+extern const char os_name[];     // "linux" or "macos"

@@ -1,6 +1,7 @@
 // Parsing of what people type; every error says what would have been right.
 #include "base/parse.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "base/os.h"
 
@@ -163,4 +165,29 @@ bool choice_valid(const char *choices, const char *text)
         if (n > 0 && strcspn(p, "|") == n && strncmp(p, text, n) == 0)
             return true;
     return false;
+}
+
+static bool is_mask(const char *text)
+{
+    struct in_addr a;
+    if (inet_pton(AF_INET, text, &a) != 1)
+        return false;
+    uint32_t host = ~ntohl(a.s_addr);
+    return (host & (host + 1)) == 0;
+}
+
+static bool is_ipv4(const char *text)
+{
+    struct in_addr a;
+    return inet_pton(AF_INET, text, &a) == 1;
+}
+
+int address_plan_parse(const char *text, struct address_plan *out, struct err *e)
+{
+    int end = 0;
+    int n = sscanf(text, "%15[0-9.]/%15[0-9.]/%15[0-9.]%n", out->ip, out->mask, out->gw, &end);
+    if (n == 3 && !text[end] && is_ipv4(out->ip) && is_mask(out->mask) && is_ipv4(out->gw))
+        return 0;
+    return err_set(e, ERR_USAGE, "'%s' is not IP/MASK/GW, such as 10.0.0.5/255.255.255.0/10.0.0.1",
+                   text);
 }

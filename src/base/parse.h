@@ -37,6 +37,13 @@ int number_parse(const char *text, const char *what, uint64_t min, uint64_t max,
 enum { SOCKET_PATH_MAX = 103 }; // sun_path is 104 bytes on macOS with its NUL
 int socket_path_check(const char *path, struct err *e); // ERR_USAGE
 
+// "IP/MASK/GW", each an IPv4 address in dots.
+enum { IPV4_TEXT = 16 }; // "255.255.255.255" and its NUL
+struct address_plan {
+    char ip[IPV4_TEXT], mask[IPV4_TEXT], gw[IPV4_TEXT];
+};
+int address_plan_parse(const char *text, struct address_plan *out, struct err *e); // ERR_USAGE
+
 // The name that an interface of Linux can be given.
 enum { INTERFACE_NAME_MAX = 15 };
 int interface_name_check(const char *name, struct err *e); // ERR_USAGE

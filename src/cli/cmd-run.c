@@ -23,6 +23,7 @@
 struct run_args {
     bool headless, disconnected_nic, nat_nic, discard_state, tail;
     const char *attach_network;
+    const char *assign_ip;
     const char *wait;
     int64_t timeout;
 };
@@ -36,6 +37,8 @@ static const struct opt opts[] = {
      "the socket NIC starts with its cable pulled, until 'attach'"},
     {"attach-network", OPT_TEXT, offsetof(struct run_args, attach_network), "SOCK",
      "connect the socket NIC to this server instead of serverSocket"},
+    {"assign-ip", OPT_TEXT, offsetof(struct run_args, assign_ip), "IP/MASK/GW",
+     "what a guest that asks for its address (vsock port 51011) is told"},
     {"discard-state", OPT_FLAG, offsetof(struct run_args, discard_state), NULL,
      "boot cold on purpose; a saved state is removed"},
     {"tail", OPT_FLAG, offsetof(struct run_args, tail), NULL,
@@ -81,6 +84,8 @@ static int host_argv(const struct cli *cli, const struct run_args *a, int notify
         argv_add(out, "--discard-state");
     if (a->attach_network)
         argv_add(out, "--attach-network=%s", a->attach_network);
+    if (a->assign_ip)
+        argv_add(out, "--assign-ip=%s", a->assign_ip);
     return 0;
 }
 
@@ -171,6 +176,9 @@ static void print_started(const json_t *doc)
 static int start(struct cli *cli, const struct run_args *args, int64_t deadline, struct err *e)
 {
     struct vm vm;
+    struct address_plan plan;
+    if (args->assign_ip && address_plan_parse(args->assign_ip, &plan, e) < 0)
+        return err_wrap(e, "--assign-ip");
     if (args->attach_network && socket_path_check(args->attach_network, e) < 0)
         return -1;
     if (vm_open(&cli->store, cli->id, LOCK_NONE, &vm, e) < 0)

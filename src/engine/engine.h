@@ -17,13 +17,14 @@
 enum { ENGINE_NICS_MAX = 2 };
 
 enum engine_event {
-    ENGINE_RUNNING,  // the guest executes
-    ENGINE_PAUSED,   // it does not
-    ENGINE_IO_ERROR, // it stands still because its disk failed; `detail` says how
-    ENGINE_PANICKED, // its kernel said so
-    ENGINE_RESET,    // it rebooted
-    ENGINE_SHUTDOWN, // it powered off; ENGINE_EXITED follows
-    ENGINE_EXITED,   // the process ended; `detail` is its exit status and last words
+    ENGINE_RUNNING,    // the guest executes
+    ENGINE_PAUSED,     // it does not
+    ENGINE_IO_ERROR,   // it stands still because its disk failed; `detail` says how
+    ENGINE_PANICKED,   // its kernel said so
+    ENGINE_RESET,      // it rebooted
+    ENGINE_VSOCK_GONE, // the guest let go of the vsock device after vsock_unplug had given up
+    ENGINE_SHUTDOWN,   // it powered off; ENGINE_EXITED follows
+    ENGINE_EXITED,     // the process ended; `detail` is its exit status and last words
 };
 
 enum nic_role { NIC_SOCKET, NIC_NAT };
@@ -50,6 +51,8 @@ struct engine_spec {
     int agent_fd;        // the agent's channel
     struct engine_nic nics[ENGINE_NICS_MAX];
     int nic_count;
+    bool vsock;                       // there is a place for a vsock device
+    int vsock_fd;                     // and a device in it: a vhost-user back end; -1: none
     const struct engine_saved *saved; // NULL: a cold boot
 };
 
@@ -86,6 +89,11 @@ struct engine_ops {
     // Unplugs a NIC and plugs it again with `mac`: for a guest without an agent.
     void (*nic_replug)(struct engine *en, int nic, const struct mac *mac, engine_done *done,
                        void *arg);
+
+    // The vsock device, which no state can hold: a save needs it unplugged, which takes a guest
+    // that runs. ERR_TIMEOUT where the guest does not agree. Unplugged already is fine.
+    void (*vsock_unplug)(struct engine *en, engine_done *done, void *arg);
+    void (*vsock_plug)(struct engine *en, int fd, engine_done *done, void *arg);
 
     void (*quit)(struct engine *en); // ends the process without saving; ENGINE_EXITED follows
 

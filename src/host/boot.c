@@ -209,6 +209,8 @@ static void on_resumed(void *arg, const struct err *why)
     if (saved_discard(h->vm.fd, &e) < 0)
         log_line("%s", e.msg);
     sweep(h);
+    if (h->resumed)
+        host_plug_vsock(h);
     notify(h, line_answer_ok(NULL, host_status(h)));
 }
 
@@ -237,6 +239,10 @@ static int start_engine(struct host *h, int console_fd, int agent_fd, struct err
     AUTO_CLOSE int saved_fd = h->manifest ? saved_open(h->vm.fd, SAVED_READY, e) : -1;
     if (h->manifest && saved_fd < 0)
         return -1;
+    // A device that is in the machine from the start; after a resume one is plugged.
+    AUTO_CLOSE int vsock_fd = h->vsock && !h->manifest ? vsock_renew(h->vsock, e) : -1;
+    if (h->vsock && !h->manifest && vsock_fd < 0)
+        return -1;
     struct engine_saved saved = {.dir_fd = saved_fd,
                                  .engine = json_object_get(h->manifest, "engine")};
     struct engine_spec spec = {
@@ -247,6 +253,8 @@ static int start_engine(struct host *h, int console_fd, int agent_fd, struct err
         .console_fd = console_fd,
         .agent_fd = agent_fd,
         .nic_count = h->nic_count,
+        .vsock = h->vsock != NULL,
+        .vsock_fd = vsock_fd,
         .saved = h->manifest ? &saved : NULL,
     };
     for (int i = 0; i < h->nic_count; i++)
@@ -267,7 +275,8 @@ static int start_parts(struct host *h, struct err *e)
         return -1;
     AUTO_CLOSE int console_child = console[1];
     AUTO_CLOSE int agent_child = agent[1];
-    if (host_open_channels(h, console[0], agent[0], e) < 0 || host_open_nic(h, e) < 0)
+    if (host_open_channels(h, console[0], agent[0], e) < 0 || host_open_nic(h, e) < 0 ||
+        host_open_vsock(h, e) < 0)
         return -1;
     macs_begin(h);
     if (h->nic && (!h->options->disconnected_nic || h->options->attach_network))

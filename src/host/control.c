@@ -61,6 +61,8 @@ json_t *host_status(const struct host *h)
     for (int i = 0; i < h->nic_count; i++)
         json_array_append_new(nics, nic_document(h, i));
     json_object_set_new(doc, "nics", nics);
+    if (h->vsock)
+        json_object_set_new(doc, "vsock", vsock_status(h->vsock));
     json_t *agent = h->agent ? agent_status(h->agent) : json_object();
     json_object_set_new(agent, "ready", json_boolean(host_ready(h)));
     json_object_set_new(doc, "agent", agent);

@@ -12,7 +12,9 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/os.h"
 #include "host/run.h"
+#include "proto/line.h"
 #include "proto/unix.h"
 
 enum { DYING_MS = 3000, DYING_STEP_MS = 10 };
@@ -93,6 +95,7 @@ static void on_reset(struct host *h)
     macs_reset(h);
     agent_close(h->agent, "the guest rebooted");
     agent_open(h->agent);
+    vsock_reset(h->vsock);
     host_input(h, IN_RESET, NULL);
 }
 
@@ -117,6 +120,9 @@ static void on_engine_event(void *arg, enum engine_event what, const char *detai
         break;
     case ENGINE_RESET:
         on_reset(h);
+        break;
+    case ENGINE_VSOCK_GONE:
+        host_plug_vsock(h);
         break;
     case ENGINE_SHUTDOWN:
         on_shutdown(h);
@@ -226,6 +232,23 @@ static void on_socket(void *arg, int fd)
     host_sync_link(h);
 }
 
+// --- vsock ---
+
+static void on_vsock_plugged(void *arg, const struct err *why)
+{
+    (void)arg;
+    if (why)
+        log_line("vsock: cannot be plugged: %s", why->msg);
+}
+
+void host_plug_vsock(struct host *h)
+{
+    struct err e;
+    AUTO_CLOSE int fd = h->vsock && h->engine ? vsock_renew(h->vsock, &e) : -1;
+    if (fd >= 0)
+        h->ops->vsock_plug(h->engine, fd, on_vsock_plugged, h);
+}
+
 // --- signals ---
 
 void host_halt(struct host *h, const char *why)
@@ -318,6 +341,27 @@ int host_open_nic(struct host *h, struct err *e)
     return h->nic ? 0 : -1;
 }
 
+int host_open_vsock(struct host *h, struct err *e)
+{
+    if (!h->vm.config.vsock || !os_vhost_user)
+        return 0;
+    char *path = NULL;
+    if (runtime_path(&h->store, h->options->id, RUNTIME_VSOCK, &path, e) < 0)
+        return -1;
+    struct address_plan plan;
+    json_t *told =
+        h->options->assign_ip && address_plan_parse(h->options->assign_ip, &plan, e) == 0
+            ? json_pack("{s:s, s:s, s:s}", "ip", plan.ip, "mask", plan.mask, "gw", plan.gw)
+            : NULL;
+    AUTO_FREE char *line = told ? line_text(told) : xstrdup("wait\n");
+    struct vsock_options options = {
+        .path = path, .port = (uint32_t)h->vm.config.port, .address = line};
+    h->vsock = vsock_new(h->base, &options, e);
+    json_decref(told);
+    free(path);
+    return h->vsock ? 0 : -1;
+}
+
 // Everything that tells of the run is put right before anybody is told that it ended.
 static void close_run(struct host *h)
 {
@@ -328,6 +372,7 @@ static void close_run(struct host *h)
     console_free(TAKE_PTR(h->console));
     exec_end_all(&h->execs);
     agent_free(TAKE_PTR(h->agent));
+    vsock_free(TAKE_PTR(h->vsock));
     saved_sweep(h->vm.fd); // a thread that still does goes with the process
     if (h->begun && record_end(h->vm.fd, h->ended, h->reason, &e) < 0)
         log_line("%s", e.msg);

@@ -12,6 +12,7 @@
 #include "host/exec.h"
 #include "host/nic.h"
 #include "host/state.h"
+#include "host/vsock.h"
 #include "proto/server.h"
 #include "vm/record.h"
 #include "vm/saved.h"
@@ -24,6 +25,7 @@ struct host_options {
     bool disconnected_nic;
     bool nat_nic;
     bool discard_state;
+    const char *assign_ip;      // IP/MASK/GW that the guest may ask for; NULL: none
     const char *attach_network; // server path; NULL: the configuration's serverSocket
     int notify_fd;              // one line about how the start went; -1: none
 };
@@ -55,6 +57,7 @@ struct host {
     struct agent *agent;
     struct execs execs; // commands in the guest
     struct nic *nic;
+    struct vsock *vsock; // NULL: the VM has none
     struct logfile *engine_log;
     struct server *control;
     struct event *signals[4];
@@ -83,7 +86,8 @@ void host_end(struct host *h, const char *ended);                   // the engin
 void host_note(struct host *h, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 void host_halt(struct host *h, const char *why);
-void host_sync_link(struct host *h); // the guest's cable follows the socket
+void host_plug_vsock(struct host *h); // a fresh device, after a resume or a save that failed
+void host_sync_link(struct host *h);  // the guest's cable follows the socket
 
 // boot.c: from a VM at rest to a running guest.
 int boot_start(struct host *h, struct err *e);

@@ -13,7 +13,7 @@
 #include "proto/line.h"
 
 struct arguments {
-    char *home, *id, *attach_network;
+    char *home, *id, *attach_network, *assign_ip;
     int headless, disconnected_nic, nat_nic, discard_state, notify_fd, version;
 };
 
@@ -38,6 +38,8 @@ static int parse(int argc, const char **argv, struct arguments *a)
          "the socket NIC starts with its cable pulled", NULL},
         {"attach-network", 0, POPT_ARG_STRING | ONE, &a->attach_network, 0,
          "connect the socket NIC to this server instead of serverSocket", "SOCK"},
+        {"assign-ip", 0, POPT_ARG_STRING | ONE, &a->assign_ip, 0,
+         "what a guest that asks for its address is told", "IP/MASK/GW"},
         {"discard-state", 0, POPT_ARG_NONE | ONE, &a->discard_state, 0,
          "boot cold; a saved state is removed", NULL},
         {"notify-fd", 0, POPT_ARG_INT | ONE, &a->notify_fd, 0,
@@ -49,6 +51,8 @@ static int parse(int argc, const char **argv, struct arguments *a)
     poptSetOtherOptionHelp(ctx, "run --id ID [OPTION...]");
     int rc = poptGetNextOpt(ctx);
     int result = 0;
+    struct address_plan plan;
+    struct err e;
     const char *verb = poptGetArg(ctx);
     if (rc < -1)
         result = 1 + usage(poptStrerror(rc), poptBadOption(ctx, 0));
@@ -58,6 +62,8 @@ static int parse(int argc, const char **argv, struct arguments *a)
         result = 1 + usage("the only command is 'run'", poptPeekArg(ctx));
     else if (!a->id)
         result = 1 + usage("--id is missing", NULL);
+    else if (a->assign_ip && address_plan_parse(a->assign_ip, &plan, &e) < 0)
+        result = 1 + usage("--assign-ip", e.msg);
     poptFreeContext(ctx);
     return result;
 }
@@ -84,6 +90,7 @@ int main(int argc, const char **argv)
     AUTO_FREE char *home = a.home;
     AUTO_FREE char *id = a.id;
     AUTO_FREE char *attach_network = a.attach_network;
+    AUTO_FREE char *assign_ip = a.assign_ip;
     if (parsed)
         return parsed - 1;
     struct host_options options = {
@@ -94,6 +101,7 @@ int main(int argc, const char **argv)
         .nat_nic = a.nat_nic,
         .discard_state = a.discard_state,
         .attach_network = attach_network,
+        .assign_ip = assign_ip,
         .notify_fd = a.notify_fd,
     };
     struct err e;

@@ -13,6 +13,8 @@ struct save_job {
     enum state from; // what it was doing before
     char *reason;    // and why
     bool sync;
+    bool unplugged; // the vsock device
+    bool quiet;     // agent and guest stand still, or are about to
     int dir_fd;
 };
 
@@ -38,6 +40,24 @@ static void on_gone_on(void *arg, const struct err *why)
         host_enter(h, ST_PAUSED, why->msg);
 }
 
+// Where it was, with all that it had.
+static void go_back(struct host *h, enum state from, bool quiet, const char *reason)
+{
+    host_input(h, IN_NOT_SAVED, NULL);
+    if (quiet) {
+        agent_open(h->agent);
+        host_sync_link(h);
+    }
+    if (from == ST_RUNNING && !quiet) {
+        host_enter(h, from, reason);
+    } else if (from == ST_RUNNING) {
+        h->ops->resume(h->engine, on_gone_on, h);
+    } else {
+        h->ops->pause(h->engine, NULL, NULL); // it may have been woken
+        host_enter(h, from, reason);
+    }
+}
+
 static void fail(struct save_job *job, const struct err *why)
 {
     struct host *h = job->host;
@@ -45,6 +65,8 @@ static void fail(struct save_job *job, const struct err *why)
     log_line("save: %s", e.msg);
     saved_abandon(h->vm.fd);
     enum state from = job->from;
+    bool unplugged = job->unplugged;
+    bool quiet = job->quiet;
     AUTO_FREE char *reason = TAKE_PTR(job->reason);
     free_job(job);
     if (h->state == ST_PANICKED) {
@@ -56,13 +78,9 @@ static void fail(struct save_job *job, const struct err *why)
         return; // the VM ends: by a halt that came in between, or its engine has; who waits is told
     err_wrap(&e, "cannot save the state (nothing is lost: the guest is as before)");
     answer_failed(h, &e);
-    host_input(h, IN_NOT_SAVED, NULL);
-    agent_open(h->agent);
-    host_sync_link(h);
-    if (from == ST_RUNNING)
-        h->ops->resume(h->engine, on_gone_on, h);
-    else
-        host_enter(h, from, reason);
+    go_back(h, from, quiet, reason);
+    if (unplugged)
+        host_plug_vsock(h);
 }
 
 static json_t *nics_of(const struct host *h)
@@ -112,21 +130,67 @@ static void on_saved(void *arg, json_t *engine, const struct err *why)
     host_end(h, ENDED_SAVED);
 }
 
+// Why the save cannot go on, if it cannot.
+static const struct err *check(const struct save_job *job, const struct err *why, struct err *e)
+{
+    if (why || job->host->state == ST_SAVING)
+        return why;
+    err_set(e, ERR_FAILED, "the save was cut short");
+    return e;
+}
+
 static void on_paused(void *arg, const struct err *why)
 {
     struct save_job *job = arg;
     struct host *h = job->host;
     struct err e;
-    if (!why && h->state != ST_SAVING) {
-        err_set(&e, ERR_FAILED, "the save was cut short");
-        why = &e;
-    }
+    why = check(job, why, &e);
     if (!why && (job->dir_fd = saved_begin(h->vm.fd, &e)) < 0)
         why = &e;
     if (why)
         fail(job, why);
     else
         h->ops->save(h->engine, job->dir_fd, job->sync, on_saved, job);
+}
+
+static void quiesce(struct save_job *job)
+{
+    struct host *h = job->host;
+    job->quiet = true;
+    agent_close(h->agent, "cut off by a save of the VM");
+    if (job->from == ST_RUNNING || job->unplugged)
+        h->ops->pause(h->engine, on_paused, job);
+    else
+        on_paused(job, NULL);
+}
+
+static void on_unplugged(void *arg, const struct err *why)
+{
+    struct save_job *job = arg;
+    struct err e;
+    if (why && why->code == ERR_TIMEOUT) {
+        err_set(&e, ERR_FAILED,
+                "the guest does not let go of its vsock device: it is booting, hangs, or its "
+                "kernel cannot unplug PCI devices (then run it with vsock false)");
+        why = &e;
+    }
+    job->unplugged = !why;
+    why = check(job, why, &e);
+    if (why)
+        fail(job, why);
+    else
+        quiesce(job);
+}
+
+static void on_woken(void *arg, const struct err *why)
+{
+    struct save_job *job = arg;
+    struct err e;
+    why = check(job, why, &e);
+    if (why)
+        fail(job, why);
+    else
+        job->host->ops->vsock_unplug(job->host->engine, on_unplugged, job);
 }
 
 int save_start(struct host *h, bool sync, struct err *e)
@@ -141,10 +205,11 @@ int save_start(struct host *h, bool sync, struct err *e)
     *job = (struct save_job){
         .host = h, .from = from, .reason = TAKE_PTR(reason), .sync = sync, .dir_fd = -1};
     h->agent_expected = agent_is_ready(h->agent);
-    agent_close(h->agent, "cut off by a save of the VM");
-    if (from == ST_RUNNING)
-        h->ops->pause(h->engine, on_paused, job);
+    if (h->vsock && from != ST_RUNNING) // only a guest that runs lets go of a device
+        h->ops->resume(h->engine, on_woken, job);
+    else if (h->vsock)
+        on_woken(job, NULL);
     else
-        on_paused(job, NULL);
+        quiesce(job);
     return 0;
 }

@@ -6,7 +6,7 @@
 
 // Descriptors that arrived and wait for who takes them. {0} is none.
 struct fds {
-    int fd[4]; // the oldest first
+    int fd[8]; // the oldest first
     int count;
 };
 

@@ -113,6 +113,7 @@ const struct config_option config_options[] = {
     {"ethermac", "ethermac", "MAC", "address of the NAT NIC", NULL},
     {"sock", "serverSocket", "PATH", "the virtual network's datagram socket", NULL},
     {"port", "port", "N", "guest vsock port that is connected to on start", NULL},
+    {"vsock", "vsock", "BOOL", "whether the guest has a vsock device", "true|false"},
     {"share", "sharedDir", "DIR", "directory the guest may use; '' for none", NULL},
     {"engine", "engine", "NAME", "hypervisor", "qemu|vz"},
     {"arch", "arch", "ARCH", "processor architecture", "x86_64|aarch64"},

@@ -195,8 +195,9 @@ int saved_complete_config(const json_t *manifest, struct vm_config *c, char **wa
                           struct err *e)
 {
     // What makes the machine. Names, addresses and sockets are the configuration's own.
-    static const char *const keys[] = {"engine",     "arch",   "machine", "cpu",     "cpus",
-                                       "diskFormat", "kernel", "initrd",  "cmdline", "firmware"};
+    static const char *const keys[] = {"engine",  "arch",       "machine", "cpu",
+                                       "cpus",    "diskFormat", "kernel",  "initrd",
+                                       "cmdline", "firmware",   "vsock"};
     *warning = NULL;
     const json_t *was = json_object_get(manifest, "config");
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)

@@ -324,6 +324,25 @@ static void without_nics_the_ports_wait(void **state)
     assert_pinned(w, "rp0", "pcie-root-port", "2.0");
 }
 
+static void vsock_has_a_place_of_its_own(void **state)
+{
+    struct world *w = *state;
+    build(w);
+    assert_absent(w, "-device", "id", "rpv");
+    w->spec.vsock = true;
+    w->spec.vsock_fd = -1; // a saved guest gets its device later
+    build(w);
+    assert_pinned(w, "rpv", "pcie-root-port", "8.0");
+    assert_absent(w, "-device", "id", "vsock0");
+    w->spec.vsock_fd = 31;
+    build(w);
+    assert_pinned(w, "rpv", "pcie-root-port", "8.0");
+    assert_true(has_pair(w, "-chardev", "socket,id=vsock0c,fd=31"));
+    assert_json(w, "-device", "id", "vsock0",
+                "{\"driver\":\"vhost-user-vsock-pci\",\"id\":\"vsock0\",\"chardev\":"
+                "\"vsock0c\",\"bus\":\"rpv\"}");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_world, free_world)
 
 int main(void)
@@ -339,6 +358,7 @@ int main(void)
         TEST(an_identity_and_a_state_are_passed_on),
         TEST(nics_sit_in_their_ports),
         TEST(without_nics_the_ports_wait),
+        TEST(vsock_has_a_place_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

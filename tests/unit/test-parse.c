@@ -145,6 +145,35 @@ static void interface_names(void **state)
     }
 }
 
+static void address_plans(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct address_plan plan;
+    static const char *const bad[] = {
+        "",
+        "10.0.0.5",
+        "10.0.0.5/255.255.255.0",
+        "10.0.0.5/255.255.255.0/10.0.0.1/",
+        "10.0.0.5/255.255.255.0/10.0.0.1 ",
+        "10.0.0.5/24/10.0.0.1",
+        "10.0.0.5/255.0.255.0/10.0.0.1",
+        "10.0.0/255.255.255.0/10.0.0.1",
+        "10.0.0.256/255.255.255.0/10.0.0.1",
+        "::1/255.255.255.0/10.0.0.1",
+        "010.000.000.0005/255.255.255.0/10.0.0.1",
+    };
+    assert_int_equal(address_plan_parse("10.0.0.5/255.255.255.0/10.0.0.1", &plan, &e), 0);
+    assert_string_equal(plan.ip, "10.0.0.5");
+    assert_string_equal(plan.mask, "255.255.255.0");
+    assert_string_equal(plan.gw, "10.0.0.1");
+    assert_int_equal(address_plan_parse("10.0.0.5/255.255.255.255/10.0.0.5", &plan, &e), 0);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(address_plan_parse(bad[i], &plan, &e), -1);
+        assert_int_equal(e.code, ERR_USAGE);
+    }
+}
+
 static void socket_paths(void **state)
 {
     struct err e;
@@ -183,6 +212,7 @@ int main(void)
         cmocka_unit_test(numbers),
         cmocka_unit_test(socket_paths),
         cmocka_unit_test(interface_names),
+        cmocka_unit_test(address_plans),
         cmocka_unit_test(choices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -152,6 +152,20 @@ static void add_root_ports(struct argv *a)
     }
 }
 
+// The port is part of the machine; whether a device is in it may change.
+static void add_vsock(struct argv *a, const struct engine_spec *spec)
+{
+    if (!spec->vsock)
+        return;
+    int slot = 1 + ENGINE_NICS_MAX;
+    add_device(a, "pcie-root-port", "rpv", "8.0",
+               json_pack("{s:i, s:i}", "slot", slot, "chassis", slot));
+    if (spec->vsock_fd < 0)
+        return;
+    add_socket_chardev(a, "vsock0c", spec->vsock_fd);
+    add_json(a, "-device", vsock_device_args());
+}
+
 void qemu_argv(const struct engine *en, const struct engine_spec *spec, int qmp_fd,
                struct argv *out)
 {
@@ -188,6 +202,7 @@ void qemu_argv(const struct engine *en, const struct engine_spec *spec, int qmp_
     add_device(out, "virtio-rng-pci", "rng0", "7.0", json_pack("{s:s}", "rng", "rng"));
     for (int i = 0; i < en->nic_count; i++)
         add_nic(out, &en->nics[i], i);
+    add_vsock(out, spec);
     if (spec->saved) {
         argv_add(out, "-incoming");
         argv_add(out, "defer");

@@ -52,6 +52,9 @@ struct engine {
     struct err ram_error;  // why it is not; code 0: none
     struct save *save;     // a save under way
     struct replug *replug; // a NIC on its way out and in
+    struct unplug *unplug; // a device on its way out
+    bool vsock;            // there is a place for a vsock device
+    bool vsock_plugged;    // and one in it
     bool migrating;
     bool exited;
     int exit_status;
@@ -87,8 +90,19 @@ void save_abort(struct engine *en, const struct err *why); // the engine ended i
 void nic_link(struct engine *en, int nic, bool up, engine_done *done, void *arg);
 void nic_socket(struct engine *en, int nic, int fd, engine_done *done, void *arg);
 void nic_replug(struct engine *en, int nic, const struct mac *mac, engine_done *done, void *arg);
-void nic_deleted(struct engine *en, const char *device); // DEVICE_DELETED
 void replug_abort(struct engine *en, const struct err *why);
 void nat_detach(struct engine *en, qmp_reply *reply, void *arg); // `reply` after the last of them
 void nat_attach(struct engine *en, qmp_reply *reply, void *arg);
 void nat_ask_port(struct engine *en, engine_done *done, void *arg); // fills ssh_port
+
+// unplug.c: one device at a time; ERR_TIMEOUT where the guest does not let go of it.
+void unplug_device(struct engine *en, const char *id, int patience_ms, engine_done *done,
+                   void *arg);
+bool unplug_deleted(struct engine *en, const char *id); // DEVICE_DELETED: whether it was awaited
+void unplug_abort(struct engine *en, const struct err *why);
+
+// vsock.c
+json_t *vsock_device_args(void);
+void vsock_plug(struct engine *en, int fd, engine_done *done, void *arg);
+void vsock_unplug(struct engine *en, engine_done *done, void *arg);
+void vsock_deleted(struct engine *en, const char *device); // which nobody awaited

@@ -9,6 +9,7 @@ struct machine {
     const char *binary;  // looked up in PATH
     char *type;          // versioned: the device state of a saved VM belongs to it
     const char *options; // ",…" appended to the type
+    int unplug_ms;       // how long its guests may take to let go of a device
     char *cpu;           // a named model, never one that follows the host or QEMU's version
     char *uuid;          // of the VM's MachineIdentifier; NULL: none
 };

@@ -114,25 +114,20 @@ void nat_ask_port(struct engine *en, engine_done *done, void *arg)
              -1, on_usernet, op_new(en, done, arg));
 }
 
-// A NIC is asked to go again and again: a request before the guest's ACPI is up is lost for ever
-// (on aarch64 one within 5 s of another is refused, which is no matter either).
-enum { REPLUG_RETRY_MS = 500, REPLUG_TRIES = 16 };
+enum { REPLUG_MS = 8000 };
 
 struct replug {
     struct op *op;
     int nic;
-    int tries;
     struct mac mac;
-    struct event *timer;
 };
 
 static void replug_end(struct engine *en, const struct err *why)
 {
-    struct replug *r = en->replug;
-    en->replug = NULL;
-    event_free(r->timer);
-    op_end(r->op, why);
+    struct replug *r = TAKE_PTR(en->replug);
+    struct op *op = r->op;
     free(r);
+    op_end(op, why);
 }
 
 void replug_abort(struct engine *en, const struct err *why)
@@ -149,30 +144,18 @@ static void on_plugged(void *arg, const json_t *result, const struct err *why)
         replug_end(en, why);
 }
 
-void nic_deleted(struct engine *en, const char *device)
+static void on_unplugged(void *arg, const struct err *why)
 {
-    struct replug *r = en->replug;
-    AUTO_FREE char *id = r ? xasprintf("nic%d", r->nic) : NULL;
-    if (!r || !device || strcmp(device, id) != 0)
-        return;
-    event_del(r->timer);
-    qmp_call(en->qmp, "device_add", nic_device_args(&r->mac, r->nic), -1, on_plugged, en);
-}
-
-static void ask_to_go(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
     struct engine *en = arg;
-    struct replug *r = en->replug;
-    if (r->tries++ == REPLUG_TRIES) {
-        struct err e;
-        err_set(&e, ERR_TIMEOUT, "the guest does not let go of its NIC");
+    struct err e;
+    if (why && en->replug) {
+        e = *why;
+        err_wrap(&e, "a NIC");
         replug_end(en, &e);
-        return;
+    } else if (en->replug) {
+        qmp_call(en->qmp, "device_add", nic_device_args(&en->replug->mac, en->replug->nic), -1,
+                 on_plugged, en);
     }
-    qmp_call(en->qmp, "device_del", named("id", "nic%d", r->nic), -1, NULL, NULL);
-    event_add(r->timer, &(struct timeval){.tv_usec = REPLUG_RETRY_MS * 1000});
 }
 
 void nic_replug(struct engine *en, int nic, const struct mac *mac, engine_done *done, void *arg)
@@ -187,6 +170,6 @@ void nic_replug(struct engine *en, int nic, const struct mac *mac, engine_done *
     }
     struct replug *r = en->replug = xcalloc(1, sizeof *r);
     *r = (struct replug){.op = op_new(en, done, arg), .nic = nic, .mac = *mac};
-    r->timer = evtimer_new(en->base, ask_to_go, en);
-    ask_to_go(-1, 0, en);
+    AUTO_FREE char *id = xasprintf("nic%d", nic);
+    unplug_device(en, id, REPLUG_MS, on_unplugged, en);
 }

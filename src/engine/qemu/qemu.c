@@ -47,11 +47,14 @@ void op_reply(void *op, const json_t *result, const struct err *why)
 
 json_t *qemu_describe(const struct engine *en)
 {
-    return json_pack("{s:s, s:s*, s:s, s:s, s:s, s:I, s:s, s:s, s:I}", "name", "qemu", "version",
-                     en->version, "arch", en->machine.arch, "machine", en->machine.type, "cpu",
-                     en->machine.cpu, "cpus", (json_int_t)en->cpus, "firmware",
-                     en->firmware ? en->firmware : "none", "accelerator",
-                     accel_name(en->accel.accel), "memory", (json_int_t)en->ram_size);
+    json_t *doc = json_pack("{s:s, s:s*, s:s, s:s, s:s, s:I, s:s, s:s, s:I}", "name", "qemu",
+                            "version", en->version, "arch", en->machine.arch, "machine",
+                            en->machine.type, "cpu", en->machine.cpu, "cpus", (json_int_t)en->cpus,
+                            "firmware", en->firmware ? en->firmware : "none", "accelerator",
+                            accel_name(en->accel.accel), "memory", (json_int_t)en->ram_size);
+    if (en->vsock)
+        json_object_set_new(doc, "vsock", json_true());
+    return doc;
 }
 
 // --- events ---
@@ -105,7 +108,9 @@ static void on_shutdown(struct engine *en, const json_t *data)
 
 static void on_device_deleted(struct engine *en, const json_t *data)
 {
-    nic_deleted(en, json_string_value(json_object_get(data, "device")));
+    const char *device = text_of(data, "device");
+    if (!unplug_deleted(en, device))
+        vsock_deleted(en, device);
 }
 
 static void on_migration(struct engine *en, const json_t *data)
@@ -264,6 +269,7 @@ static void on_child(evutil_socket_t sig, short what, void *arg)
     describe_end(en, e.msg, sizeof e.msg);
     qmp_fail(en->qmp); // first: a command that is open points to what the next lines free
     save_abort(en, &e);
+    unplug_abort(en, &e);
     replug_abort(en, &e);
     if (en->starting)
         op_end(TAKE_PTR(en->starting), &e);
@@ -287,6 +293,8 @@ static int run_process(struct engine *en, const struct engine_spec *spec, struct
     for (int i = 0; i < en->nic_count; i++)
         if (en->nics[i].role == NIC_SOCKET)
             keep[n++] = en->nics[i].socket_fd;
+    if (spec->vsock && spec->vsock_fd >= 0)
+        keep[n++] = spec->vsock_fd;
     en->pid = spawn(&(struct spawn){.argv = argv.v,
                                     .in = -1,
                                     .out = log_child,
@@ -365,18 +373,18 @@ static int wait_for_image(const struct engine_spec *spec, const char *name, stru
 static int check_saved(const struct engine *en, const json_t *saved, struct err *e)
 {
     json_t *now = qemu_describe(en);
-    static const char *const keys[] = {"name", "arch",     "machine",     "cpu",
-                                       "cpus", "firmware", "accelerator", "memory"};
+    static const char *const keys[] = {"name",     "arch",        "machine", "cpu",  "cpus",
+                                       "firmware", "accelerator", "memory",  "vsock"};
     int result = 0;
     for (size_t i = 0; i < sizeof keys / sizeof *keys && result == 0; i++) {
         const json_t *was = json_object_get(saved, keys[i]);
         const json_t *is = json_object_get(now, keys[i]);
-        if (json_equal(was, is))
+        if (was == is || json_equal(was, is))
             continue;
         AUTO_FREE char *was_text = json_dumps(was, JSON_ENCODE_ANY);
         AUTO_FREE char *is_text = json_dumps(is, JSON_ENCODE_ANY);
         result = err_set(e, ERR_FAILED, "the saved state has %s %s, this run %s", keys[i],
-                         was_text ? was_text : "(none)", is_text);
+                         was_text ? was_text : "(none)", is_text ? is_text : "(none)");
     }
     json_decref(now);
     return result;
@@ -388,6 +396,8 @@ static int prepare(struct engine *en, const struct engine_spec *spec, struct err
     en->ram_size = (c->memory_size + (1 << 20) - 1) >> 20 << 20;
     en->cpus = c->cpus;
     en->nic_count = spec->nic_count;
+    en->vsock = spec->vsock;
+    en->vsock_plugged = spec->vsock && spec->vsock_fd >= 0;
     memcpy(en->nics, spec->nics, sizeof en->nics);
     if (machine_choose(c, spec->dir_fd, &en->machine, e) < 0 ||
         accel_choose(ACCEL_AUTO, c->arch, spec->runtime, &en->accel, e) < 0 ||
@@ -484,6 +494,8 @@ const struct engine_ops engine_qemu = {
     .nic_link = nic_link,
     .nic_socket = nic_socket,
     .nic_replug = nic_replug,
+    .vsock_plug = vsock_plug,
+    .vsock_unplug = vsock_unplug,
     .quit = quit,
     .describe = qemu_describe,
     .pid = engine_pid,
