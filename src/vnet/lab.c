@@ -4,13 +4,13 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "vnet/ip/neighbour.h"
+#include "vnet/ip/reassembly.h"
+#include "vnet/ip/uplink.h"
+#include "vnet/ip/way-out.h"
 #include "vnet/lab.h"
-#include "vnet/nat.h"
-#include "vnet/neighbour.h"
-#include "vnet/nodes.h"
-#include "vnet/reassembly.h"
-#include "vnet/uplink.h"
-#include "vnet/way-out.h"
+#include "vnet/nat/nat.h"
+#include "vnet/services/nodes.h"
 
 const struct vnet_limits vnet_default_limits = {
     .networks = 64,

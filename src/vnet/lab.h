@@ -4,14 +4,14 @@
 #include <stddef.h>
 #include <sys/queue.h>
 
-#include "vnet/bucket.h"
-#include "vnet/leases.h"
+#include "vnet/ip/bucket.h"
+#include "vnet/ip/ra.h"
 #include "vnet/link.h"
-#include "vnet/names.h"
-#include "vnet/owners.h"
 #include "vnet/pool.h"
-#include "vnet/ra.h"
 #include "vnet/random.h"
+#include "vnet/services/leases.h"
+#include "vnet/services/names.h"
+#include "vnet/switch/owners.h"
 #include "vnet/timers.h"
 #include "vnet/vnet.h"
 

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "vnet/ethernet.h"
+#include "vnet/ip/neighbour.h"
 #include "vnet/lab.h"
-#include "vnet/neighbour.h"
+#include "vnet/switch/ethernet.h"
 
 static void trace(struct vnet *v, const struct plug *plug, enum vnet_direction direction, int drop,
                   struct bytes frame)

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vnet/checksum.h"
-#include "vnet/name.h"
+#include "vnet/ip/checksum.h"
+#include "vnet/services/name.h"
 #include "vnet/vnet.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,7 +1,7 @@
 // The bytes of frames: bounds, the pool, checksums, and the words for what is dropped.
 #include "vnet-lab.h"
 
-#include "vnet/checksum.h"
+#include "vnet/ip/checksum.h"
 #include "vnet/pool.h"
 
 static void reads_stay_inside(void **state)

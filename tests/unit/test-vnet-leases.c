@@ -1,7 +1,7 @@
 // Nodes, and leases as the lab's owner sees them and puts them back.
 #include "vnet-lab.h"
 
-#include "vnet/leases.h"
+#include "vnet/services/leases.h"
 
 #define NODE(...)                                                                                  \
     &(struct vnet_node)                                                                            \

@@ -1,11 +1,11 @@
 // ICMP for one purpose.
 #include "vnet/egress/refusal.h"
 
-#include "vnet/checksum.h"
 #include "vnet/egress/translate.h"
-#include "vnet/ethernet.h"
-#include "vnet/icmp.h"
-#include "vnet/ipv4.h"
+#include "vnet/ip/checksum.h"
+#include "vnet/ip/icmp.h"
+#include "vnet/ip/ipv4.h"
+#include "vnet/switch/ethernet.h"
 
 enum { PROHIBITED = 0x030d, QUOTE = 8, TTL = 64 };
 

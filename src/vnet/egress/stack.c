@@ -14,12 +14,12 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "vnet/bucket.h"
 #include "vnet/egress/outbox.h"
 #include "vnet/egress/refusal.h"
 #include "vnet/egress/translate.h"
-#include "vnet/ethernet.h"
-#include "vnet/ipv4.h"
+#include "vnet/ip/bucket.h"
+#include "vnet/ip/ipv4.h"
+#include "vnet/switch/ethernet.h"
 #include "vnet/vnet.h"
 
 enum {

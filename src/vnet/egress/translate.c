@@ -1,9 +1,9 @@
 // Rewrites addresses and ports; checksums change by what changes (RFC 1624).
 #include "vnet/egress/translate.h"
 
-#include "vnet/checksum.h"
-#include "vnet/ethernet.h"
-#include "vnet/ipv4.h"
+#include "vnet/ip/checksum.h"
+#include "vnet/ip/ipv4.h"
+#include "vnet/switch/ethernet.h"
 
 static const uint32_t lab_addresses[] = {VNET_EGRESS_LAB, VNET_EGRESS_LAB + 1,
                                          VNET_EGRESS_NETWORK + 5};
