@@ -1,6 +1,7 @@
 // The agent's side of the protocol: the table of requests, READY and INFO.
 #include "agent/session.h"
 
+#include "agent/load.h"
 #include "agent/mac.h"
 
 #include <errno.h>
@@ -54,20 +55,38 @@ static void frame_end(struct session *s, struct wire_writer *w)
     s->out_len += n;
 }
 
+static void put_uptime(struct wire_writer *w)
+{
+    struct timespec up;
+
+    clock_gettime(CLOCK_BOOTTIME, &up);
+    wire_put(w, "uptime", "%lld.%03ld", (long long)up.tv_sec, up.tv_nsec / 1000000);
+}
+
+static void put_load(struct wire_writer *w)
+{
+    struct load load;
+
+    put_uptime(w);
+    if (load_read(&load) != 0)
+        return;
+    wire_put(w, "load", "%.2f", load.minute);
+    wire_put(w, "memory-total", "%lld", (long long)load.memory_total);
+    wire_put(w, "memory-available", "%lld", (long long)load.memory_available);
+}
+
 static void put_facts(struct wire_writer *w, const struct nics *nics)
 {
     char host[65] = "", nic[NIC_TEXT_MAX];
-    struct timespec up;
 
     gethostname(host, sizeof host - 1);
     // The kernel takes any byte in a host name; the wire does not.
     host[strcspn(host, "\n")] = '\0';
-    clock_gettime(CLOCK_BOOTTIME, &up);
     wire_put(w, "version", "%d", WIRE_VERSION);
     wire_put(w, "agent", "%s", AGENT_VERSION);
     wire_put(w, "can", "exec");
     wire_put(w, "hostname", "%s", host);
-    wire_put(w, "uptime", "%lld.%03ld", (long long)up.tv_sec, up.tv_nsec / 1000000);
+    put_uptime(w);
     for (unsigned i = 0; i < nics->count; i++) {
         nic_format(&nics->list[i], nic);
         wire_put(w, "nic", "%s", nic);
@@ -83,7 +102,7 @@ static void send_facts(struct session *s, enum wire_type type)
     frame_end(s, &w);
 }
 
-static void send_answer(struct session *s, const char *id, const char *why)
+static void send_answer(struct session *s, unsigned to, const char *id, const char *why)
 {
     struct wire_writer w;
 
@@ -91,6 +110,8 @@ static void send_answer(struct session *s, const char *id, const char *why)
     wire_put(&w, "id", "%s", id);
     if (why)
         wire_put(&w, "message", "%s", why);
+    else if (to == WIRE_LOOK)
+        put_load(&w);
     frame_end(s, &w);
 }
 
@@ -196,12 +217,21 @@ static int do_set_clock(const struct wire_frame *f, char why[static WHY_MAX])
     return 0;
 }
 
+// What there is to see is in the answer.
+static int do_look(const struct wire_frame *f, char why[static WHY_MAX])
+{
+    (void)f;
+    (void)why;
+    return 0;
+}
+
 static const struct request {
     enum wire_type type;
     int (*perform)(const struct wire_frame *f, char why[static WHY_MAX]);
 } requests[] = {
     {WIRE_SET_MAC, do_set_mac},
     {WIRE_SET_CLOCK, do_set_clock},
+    {WIRE_LOOK, do_look},
 };
 
 static int perform(const struct wire_frame *f, char why[static WHY_MAX])
@@ -253,7 +283,7 @@ static void dispatch(struct session *s, const struct wire_frame *f)
     // What a request changed is known before it counts as done.
     if (rc == 0 && session_nics_changed(s) != 0)
         fprintf(stderr, "tailmac-agent: changed NICs are told later\n");
-    send_answer(s, id, rc == 0 ? NULL : why);
+    send_answer(s, f->type, id, rc == 0 ? NULL : why);
 }
 
 void session_work(struct session *s)

@@ -75,6 +75,8 @@ enum wire_type {
     WIRE_WAIT = 19,   // host → guest: job=; EXIT comes when it ended. KILL then forgets the job
     WIRE_STARTED = 20, // guest → host, with any nonce: the agent has just started, and knows of no
                        // session; HELLO is due
+    WIRE_LOOK = 21, // host → guest: id=; the OK has uptime= load= memory-total=
+                    // memory-available= (bytes)
     WIRE_TYPE_END
 };
 

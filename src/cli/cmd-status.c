@@ -9,7 +9,7 @@ static int run_status(struct cli *cli, void *args, struct err *e)
     if (vm_open_unread(&cli->store, cli->id, LOCK_NONE, &vm, e) < 0)
         return -1;
     vm_close(&vm);
-    json_t *status = live_status(&cli->store, cli->id);
+    json_t *status = live_look(&cli->store, cli->id);
     if (json_object_get(status, "error"))
         cli->exit_code = ERR_FAILED;
     cli_print(cli, status, print_object);

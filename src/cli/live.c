@@ -86,7 +86,7 @@ static json_t *config_facts(const struct vm *vm)
                      (json_int_t)vm->config.port);
 }
 
-json_t *live_status(const struct store *s, const char *id)
+static json_t *status_of(const struct store *s, const char *id, bool look)
 {
     struct vm vm;
     struct err e;
@@ -98,7 +98,9 @@ json_t *live_status(const struct store *s, const char *id)
     }
     json_object_set_new(doc, "directory", json_sprintf("%s/%s", s->path, id));
     enum lock_kind held = lock_held(vm.fd, VM_LOCK);
-    json_t *host = held == LOCK_EXCLUSIVE ? call(s, id, "status", NULL, CALL_MS, NULL, &e) : NULL;
+    json_t *host = held == LOCK_EXCLUSIVE
+                       ? call(s, id, "status", json_pack("{s:b}", "look", look), CALL_MS, NULL, &e)
+                       : NULL;
     if (host) {
         json_object_update(doc, host);
         json_decref(host);
@@ -110,6 +112,16 @@ json_t *live_status(const struct store *s, const char *id)
     json_decref(config);
     vm_close(&vm);
     return doc;
+}
+
+json_t *live_status(const struct store *s, const char *id)
+{
+    return status_of(s, id, false);
+}
+
+json_t *live_look(const struct store *s, const char *id)
+{
+    return status_of(s, id, true);
 }
 
 bool live_is_running(const json_t *status)

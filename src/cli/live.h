@@ -11,6 +11,9 @@
 // Everything about one VM as one document. A VM that cannot be read has an "error" in it.
 json_t *live_status(const struct store *s, const char *id);
 
+// The same after a look into a running guest, for how busy it is; that may take 300 ms.
+json_t *live_look(const struct store *s, const char *id);
+
 // Whether live_status() was answered by a Host.
 bool live_is_running(const json_t *status);
 

@@ -3,6 +3,7 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +19,8 @@ enum {
     // that boots: repeated soon, then ever less often.
     HELLO_FIRST_MS = 30,
     HELLO_LAST_MS = 1000,
-    REQUEST_SECONDS = 5,
+    REQUEST_MS = 5000,
+    LOOK_MS = 300,
     FACT_MAX = 1024,
     ADDRESSES_MAX = 64,
     UNSENT_LOW = 64 << 10, // streams send more before the channel runs dry
@@ -159,6 +161,32 @@ static void take_facts(struct agent *a, const struct wire_frame *f)
     a->facts = facts;
 }
 
+static void take_number(json_t *facts, const struct wire_frame *f, const char *key,
+                        const char *name)
+{
+    int64_t n = wire_get_number(f, key);
+    if (n >= 0)
+        json_object_set_new(facts, name, json_integer(n));
+}
+
+// How busy the guest is. It comes only when asked for, in the answer.
+static void take_load(struct agent *a, const struct wire_frame *f)
+{
+    char text[24];
+    char *end;
+    if (wire_get(f, "load", text, sizeof text) <= 0)
+        return;
+    double load = strtod(text, &end);
+    if (!*end && isfinite(load))
+        json_object_set_new(a->facts, "load", json_real(load));
+    take_number(a->facts, f, "memory-total", "memory_total");
+    take_number(a->facts, f, "memory-available", "memory_available");
+    if (wire_get(f, "uptime", text, sizeof text) > 0) {
+        text_clean(text);
+        json_object_set_new(a->facts, "uptime", json_string(text));
+    }
+}
+
 static void on_answer(struct agent *a, const struct wire_frame *f)
 {
     char text[FACT_MAX];
@@ -171,6 +199,8 @@ static void on_answer(struct agent *a, const struct wire_frame *f)
             break;
     if (!rq)
         return;
+    if (f->type == WIRE_OK && a->facts)
+        take_load(a, f);
     struct err e;
     if (f->type == WIRE_ERROR) {
         long n = wire_get(f, "message", text, sizeof text);
@@ -317,19 +347,20 @@ static void on_late(evutil_socket_t fd, short what, void *arg)
     request_end(arg, &e);
 }
 
-static struct request *request_new(struct agent *a, agent_done *done, void *arg)
+static struct request *request_new(struct agent *a, int limit_ms, agent_done *done, void *arg)
 {
     struct request *rq = xcalloc(1, sizeof *rq);
     *rq = (struct request){.agent = a, .id = ++a->next_id, .done = done, .arg = arg};
     rq->timer = evtimer_new(a->base, on_late, rq);
-    event_add(rq->timer, &(struct timeval){.tv_sec = REQUEST_SECONDS});
+    event_add(rq->timer,
+              &(struct timeval){.tv_sec = limit_ms / 1000, .tv_usec = limit_ms % 1000 * 1000});
     LIST_INSERT_HEAD(&a->requests, rq, link);
     return rq;
 }
 
 void agent_set_clock(struct agent *a, agent_done *done, void *arg)
 {
-    const struct request *rq = request_new(a, done, arg);
+    const struct request *rq = request_new(a, REQUEST_MS, done, arg);
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     unsigned char buf[256];
@@ -340,10 +371,20 @@ void agent_set_clock(struct agent *a, agent_done *done, void *arg)
     agent_send(a, &w);
 }
 
+void agent_look(struct agent *a, agent_done *done, void *arg)
+{
+    const struct request *rq = request_new(a, LOOK_MS, done, arg);
+    unsigned char buf[64];
+    struct wire_writer w;
+    wire_begin(&w, buf, sizeof buf, WIRE_LOOK, a->nonce);
+    wire_put(&w, "id", "%u", rq->id);
+    agent_send(a, &w);
+}
+
 void agent_set_mac(struct agent *a, const struct mac *from, const struct mac *to, agent_done *done,
                    void *arg)
 {
-    const struct request *rq = request_new(a, done, arg);
+    const struct request *rq = request_new(a, REQUEST_MS, done, arg);
     char from_text[MAC_TEXT];
     char to_text[MAC_TEXT];
     mac_format(from, from_text);

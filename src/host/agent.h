@@ -45,6 +45,9 @@ void agent_set_clock(struct agent *a, agent_done *done,
 void agent_set_mac(struct agent *a, const struct mac *from, const struct mac *to, agent_done *done,
                    void *arg);
 
+// Has the agent look at the guest, for what agent_status() tells of it; answers within 300 ms.
+void agent_look(struct agent *a, agent_done *done, void *arg);
+
 // Whether the agent says that it can ("exec").
 bool agent_can(const struct agent *a, const char *what);
 
@@ -56,5 +59,5 @@ size_t agent_unsent(const struct agent *a);
 struct streams *agent_streams(struct agent *a);
 struct event_base *agent_base(const struct agent *a);
 
-// {"ready","version","hostname","uptime","nics":[{"name","mac","up","addresses":[…]}]}
+// {"ready","agent","hostname","uptime","load","memory_total","memory_available","nics":[{"name","mac","up","addresses":[…]}]}
 json_t *agent_status(const struct agent *a);

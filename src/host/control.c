@@ -69,10 +69,30 @@ json_t *host_status(const struct host *h)
     return doc;
 }
 
+struct look {
+    struct host *host;
+    struct request *rq;
+};
+
+static void on_looked(void *arg, const struct err *why)
+{
+    (void)why; // an agent that is old, slow or gone: there is less to tell
+    struct look *look = arg;
+    request_ok(look->rq, host_status(look->host));
+    free(look);
+}
+
 static void verb_status(void *arg, struct request *rq, const json_t *args)
 {
-    (void)args;
-    request_ok(rq, host_status(arg));
+    struct host *h = arg;
+    if (!json_is_true(json_object_get(args, "look")) || h->state != ST_RUNNING ||
+        !agent_is_ready(h->agent)) {
+        request_ok(rq, host_status(h));
+        return;
+    }
+    struct look *look = xcalloc(1, sizeof *look);
+    *look = (struct look){h, rq};
+    agent_look(h->agent, on_looked, look);
 }
 
 // The answer comes when it is true: when the engine has ended and the lock is free.

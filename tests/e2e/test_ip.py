@@ -1,4 +1,4 @@
-"""A guest's addresses as `tailmac ip` prints them: what the guest has, which NIC's, and when."""
+"""What the guest's agent tells of it: addresses as `tailmac ip` prints them, load and memory."""
 import time
 
 from lab.wait import SOON
@@ -38,3 +38,20 @@ def test_waiting_has_an_end(tm, world):
     vm.fail(6, "ip")
     vm.fail(6, "ip", "--wait", "1")
     tm.fail(3, "ip", "none")
+
+
+def test_status_tells_load_and_memory_as_they_are(tm, vm):
+    agent = vm.status()["agent"]
+    assert 200 << 20 < agent["memory_total"] <= 256 << 20
+    assert 0 <= agent["load"] < 100
+    tm.run("exec", vm.id, "--", "dd", "if=/dev/zero", "of=/dev/shm/full", "bs=1M", "count=64")
+    later = vm.status()["agent"]
+    assert later["memory_available"] <= agent["memory_available"] - (60 << 20)
+    assert float(later["uptime"]) > float(agent["uptime"])
+
+
+def test_status_does_not_wait_for_an_agent_that_hangs(vm):
+    vm.sh("killall -STOP tailmac-agent")
+    begin = time.monotonic()
+    assert vm.status()["state"] == "running"
+    assert time.monotonic() - begin < 5

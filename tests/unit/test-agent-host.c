@@ -255,6 +255,28 @@ static void requests_are_answered_by_id(void **state)
     assert_int_equal(a[1].count, 1);
 }
 
+static void a_look_is_kept_with_the_facts(void **state)
+{
+    struct world *w = *state;
+    static const char *const odd[] = {"nan", "1e999", "x", "", "0x", "inf"};
+    struct answer a = {0};
+    char id[16];
+    open_session(w);
+    for (size_t i = 0; i <= sizeof odd / sizeof *odd; i++) {
+        bool last = i == sizeof odd / sizeof *odd;
+        agent_look(w->agent, on_done, &a);
+        assert_hears(w, WIRE_LOOK);
+        assert_int_equal(sscanf(w->text, "id=%15[0-9]", id), 1);
+        SAY(w, WIRE_OK, "id", id, "load", last ? "0.5" : odd[i], "memory-total",
+            last ? "1000" : "-1", "memory-available", last ? "500" : "99999999999999999999",
+            "uptime", last ? "8.001" : "");
+        LOOP_UNTIL(w->base, a.count == (int)i + 1);
+    }
+    assert_status(w, "{\"ready\":true,\"agent\":\"1\",\"hostname\":\"guest\",\"nics\":[],"
+                     "\"load\":0.5,\"memory_total\":1000,\"memory_available\":500,"
+                     "\"uptime\":\"8.001\"}");
+}
+
 struct timers {
     const struct event *found[8];
     int count;
@@ -386,6 +408,7 @@ int main(void)
         TEST(facts_are_kept),
         TEST(other_sessions_are_not_believed),
         TEST(requests_are_answered_by_id),
+        TEST(a_look_is_kept_with_the_facts),
         TEST(silence_is_a_timeout),
         TEST(closing_fails_what_is_open),
         TEST(hostile_bytes_are_passed_over),
