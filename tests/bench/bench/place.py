@@ -110,9 +110,9 @@ class Place:
         return vm_id
 
     @contextlib.contextmanager
-    def running(self, vm_id):
+    def running(self, vm_id, *options):
         try:
-            self.tailmac("run", vm_id, "--headless", "--wait", "ready")
+            self.tailmac("run", vm_id, *(options or ["--headless"]), "--wait", "ready")
             yield
         finally:
             self.tailmac("halt", vm_id)
