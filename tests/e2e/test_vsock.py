@@ -116,7 +116,7 @@ def test_streams_both_ways_before_and_after_a_save(vm, count):
     for _ in range(count(2, 10)):
         vm.stop()
         vm.start()
-        check_streams(vm, size, parallel)
+        check_streams(vm, 64 * MIB, parallel)
 
 
 def test_nobody_listens(vm):
