@@ -10,7 +10,7 @@
 #include "cli/live.h"
 
 struct stop_args {
-    bool no_wait, no_sync;
+    bool no_wait, no_sync, shutdown;
     int64_t timeout;
 };
 
@@ -21,6 +21,8 @@ static const struct opt stop_opts[] = {
      "return when saving has begun"},
     {"no-sync", OPT_FLAG, offsetof(struct stop_args, no_sync), NULL,
      "do not wait until the state would survive a power cut"},
+    {"shutdown", OPT_FLAG, offsetof(struct stop_args, shutdown), NULL,
+     "have the guest shut down, instead of saving it"},
     {"timeout", OPT_DURATION, offsetof(struct stop_args, timeout), "S",
      "give up waiting after this long (default 120)"},
     {0},
@@ -79,9 +81,50 @@ static int finish(struct cli *cli, int result, const char *verb, struct err *e)
     return -1;
 }
 
+static void print_begun(const json_t *doc)
+{
+    printf("%s: shutting down\n", json_string_value(json_object_get(doc, "id")));
+}
+
+// The guest's own doing: its agent only starts it, as a command that outlives this one.
+static int shut_down(struct cli *cli, const struct stop_args *args, struct err *e)
+{
+    int64_t start = clock_ms();
+    int64_t limit = args->timeout < 0 ? DEFAULT_MS : args->timeout;
+    json_t *order = json_pack("{s:[s], s:b}", "argv", "poweroff", "detach", true);
+    json_t *job = live_call(&cli->store, cli->id, "exec", order, limit, e);
+    if (!job)
+        return e->code == ERR_NOT_RUNNING ? -1 : err_wrap(e, "cannot have the guest shut down");
+    json_decref(job);
+    if (args->no_wait) {
+        cli_print(cli, json_pack("{s:s}", "id", cli->id), print_begun);
+        return 0;
+    }
+    json_t *status = live_wait(&cli->store, cli->id, "stopped", start + limit, e);
+    if (!status)
+        return -1;
+    json_t *doc =
+        json_pack("{s:s, s:O?, s:O?, s:f}", "id", cli->id, "ended",
+                  json_object_get(status, "ended"), "reason", json_object_get(status, "reason"),
+                  "seconds", (double)(clock_ms() - start) / 1000);
+    json_decref(status);
+    cli_print(cli, doc, print_end);
+    return 0;
+}
+
+// Its errors tell enough; one that does not run is shut down.
+static int finish_shutdown(struct cli *cli, int result, struct err *e)
+{
+    return result < 0 && e->code == ERR_NOT_RUNNING ? finish(cli, result, "stop", e) : result;
+}
+
 static int run_stop(struct cli *cli, void *args_, struct err *e)
 {
     const struct stop_args *args = args_;
+    if (args->shutdown && args->no_sync)
+        return err_set(e, ERR_USAGE, "stop: --no-sync is about saving, which --shutdown does not");
+    if (args->shutdown)
+        return finish_shutdown(cli, shut_down(cli, args, e), e);
     json_t *order = json_pack("{s:b, s:b}", "sync", !args->no_sync, "wait", !args->no_wait);
     return finish(cli, end(cli, "stop", order, args->timeout, e), "stop", e);
 }

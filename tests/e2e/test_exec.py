@@ -367,3 +367,27 @@ def test_an_agent_that_starts_again_ends_what_ran(vm):
     vm.sh("killall -KILL tailmac-agent")
     assert command.end()[0] in (1, 7)
     eventually(lambda: sh(vm, "exit 4").returncode == 4, BOOT, "the agent again")
+
+
+# Shutting down
+
+
+def test_a_guest_shuts_down_when_told(vm):
+    sh(vm, "echo kept >/data/file")
+    assert "shutdown (the guest shut down)" in vm.stop("--shutdown").stdout
+    status = vm.status()
+    assert (status["ended"], status["saved"]) == ("shutdown", False)
+    assert "was not running" in vm.stop("--shutdown").stdout
+    vm.start()
+    assert sh(vm, "cat /data/file").stdout == b"kept\n"
+    assert "shutting down" in vm.stop("--shutdown", "--no-wait").stdout
+    assert vm.at_rest() == "shutdown"
+
+
+def test_a_guest_that_does_not_shut_down_goes_on(vm):
+    vm.fail(2, "stop", "--shutdown", "--no-sync")
+    assert sh(vm, "echo '#!/bin/sh' >/sbin/poweroff").returncode == 0
+    assert "not stopped in time" in vm.fail(7, "stop", "--shutdown", "--timeout", "1")
+    vm.sh("killall -STOP tailmac-agent")
+    assert "does not answer" in vm.fail(7, "stop", "--shutdown", "--timeout", "30")
+    assert vm.state == "running"
