@@ -104,6 +104,12 @@ void commands_end(struct commands *s)
             running_kill(s, i);
 }
 
+void commands_free(struct commands *s)
+{
+    while (s->count)
+        running_kill(s, s->count - 1);
+}
+
 // COMMANDS_MAX: there is none.
 static unsigned find(const struct commands *s, uint32_t id)
 {

@@ -25,6 +25,9 @@ void commands_init(struct commands *s);
 // The session is over: commands end with their process groups, jobs go on.
 void commands_end(struct commands *s);
 
+// Kills jobs, too.
+void commands_free(struct commands *s);
+
 // False: the frame is of no stream's type.
 bool commands_frame(struct commands *s, const struct wire_frame *f);
 // What is to be polled, and what poll said.

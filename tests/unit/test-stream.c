@@ -74,6 +74,7 @@ static int free_world(void **state)
 {
     struct world *w = *state;
     session_reset(w->session);
+    commands_free(&w->session->commands);
     free(w->session);
     agent_free(w->agent);
     event_base_free(w->base);
