@@ -1,4 +1,4 @@
-// Locals that free themselves: `AUTO_FREE char *p = …;`.
+// Locals that free themselves: `AUTO_FREE char *p = …;`. One may be there for its end alone.
 #pragma once
 
 #include <dirent.h>
@@ -29,10 +29,10 @@ static inline void cleanup_closedir(DIR **d)
         closedir(*d);
 }
 
-#define AUTO_FREE __attribute__((cleanup(cleanup_free)))
-#define AUTO_CLOSE __attribute__((cleanup(cleanup_close)))
-#define AUTO_FCLOSE __attribute__((cleanup(cleanup_fclose)))
-#define AUTO_CLOSEDIR __attribute__((cleanup(cleanup_closedir)))
+#define AUTO_FREE __attribute__((cleanup(cleanup_free), unused))
+#define AUTO_CLOSE __attribute__((cleanup(cleanup_close), unused))
+#define AUTO_FCLOSE __attribute__((cleanup(cleanup_fclose), unused))
+#define AUTO_CLOSEDIR __attribute__((cleanup(cleanup_closedir), unused))
 
 // Hands the value of a self-freeing variable to the caller.
 #define TAKE_PTR(p)                                                                                \
