@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/spawn.h"
 
 __attribute__((noreturn)) static void wait_for(pid_t child, int ready)
 {
@@ -29,11 +30,10 @@ __attribute__((noreturn)) static void wait_for(pid_t child, int ready)
 int detach_begin(struct err *e)
 {
     int ends[2];
-    if (pipe(ends) < 0)
-        return err_sys(e, "cannot make a pipe");
+    if (pipe_open(ends, e) < 0)
+        return -1;
     AUTO_CLOSE int ready = ends[0];
     AUTO_CLOSE int say = ends[1];
-    fcntl(say, F_SETFD, FD_CLOEXEC);
     pid_t pid = fork();
     if (pid < 0)
         return err_sys(e, "cannot go to the background");

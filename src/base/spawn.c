@@ -55,13 +55,20 @@ __attribute__((noreturn)) static void child(const struct spawn *s, pid_t parent,
     _exit(127);
 }
 
+int pipe_open(int ends[2], struct err *e)
+{
+    if (pipe(ends) < 0)
+        return err_sys(e, "cannot make a pipe");
+    fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+    fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+    return 0;
+}
+
 pid_t spawn(const struct spawn *s, struct err *e)
 {
     int ends[2];
-    if (pipe(ends) < 0)
-        return err_sys(e, "cannot start %s", s->argv[0]);
-    fcntl(ends[0], F_SETFD, FD_CLOEXEC);
-    fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+    if (pipe_open(ends, e) < 0)
+        return err_wrap(e, "cannot start %s", s->argv[0]);
     AUTO_CLOSE int report = ends[0];
     AUTO_CLOSE int child_end = ends[1];
     pid_t parent = getpid();

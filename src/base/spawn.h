@@ -20,6 +20,9 @@ struct spawn {
 // failed otherwise: a child that could not be started is never reported as started.
 pid_t spawn(const struct spawn *s, struct err *e);
 
+// A pipe, reading end first, both ends close-on-exec: a child gets one by being told to keep it.
+int pipe_open(int ends[2], struct err *e);
+
 // An argument vector that grows; every string is its own copy. NULL-terminated at all times.
 struct argv {
     char **v;

@@ -81,12 +81,10 @@ static int wait_for(pid_t pid, int from, struct err *e)
 static int start(const struct cli *cli, const struct up_args *args, struct err *e)
 {
     int ends[2];
-    if (pipe(ends) < 0)
-        return err_sys(e, "cannot make a pipe");
+    if (pipe_open(ends, e) < 0)
+        return -1;
     AUTO_CLOSE int ours = ends[0];
     AUTO_CLOSE int theirs = ends[1];
-    fcntl(ours, F_SETFD, FD_CLOEXEC);
-    fcntl(theirs, F_SETFD, FD_CLOEXEC);
     struct argv argv = {0};
     if (vnet_argv(cli, args, &argv, e) < 0)
         return -1;

@@ -94,12 +94,10 @@ static pid_t start_host(const struct cli *cli, const struct run_args *a, int log
                         struct err *e)
 {
     int ends[2];
-    if (pipe(ends) < 0)
-        return err_sys(e, "cannot make a pipe");
+    if (pipe_open(ends, e) < 0)
+        return -1;
     AUTO_CLOSE int ours = ends[0];
     AUTO_CLOSE int theirs = ends[1];
-    fcntl(ours, F_SETFD, FD_CLOEXEC);
-    fcntl(theirs, F_SETFD, FD_CLOEXEC);
     struct argv argv = {0};
     if (host_argv(cli, a, theirs, &argv, e) < 0)
         return -1;

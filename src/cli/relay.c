@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/spawn.h"
 #include "cli/terminal.h"
 
 // One direction. Where it is no file, poll() promises room for PIPE_BUF bytes, and no more.
@@ -64,12 +65,10 @@ static int catch_signals(const struct relay *r, struct err *e)
 {
     int ends[2];
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    if (pipe(ends) < 0)
-        return err_sys(e, "cannot make a pipe");
-    for (int i = 0; i < 2; i++) {
-        fcntl(ends[i], F_SETFD, FD_CLOEXEC);
+    if (pipe_open(ends, e) < 0)
+        return -1;
+    for (int i = 0; i < 2; i++)
         fcntl(ends[i], F_SETFL, O_NONBLOCK);
-    }
     signal_pipe = ends[1];
     for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++) {
         struct sigaction was;

@@ -17,11 +17,11 @@ static void add(json_t *checks, const char *name, bool ok, const char *detail)
 static bool version_of(const char *binary, char *line, size_t n)
 {
     int ends[2];
-    if (pipe(ends) < 0)
+    struct err e;
+    if (pipe_open(ends, &e) < 0)
         return false;
     AUTO_CLOSE int in = ends[0];
     AUTO_CLOSE int out = ends[1];
-    struct err e;
     char *argv[] = {(char *)binary, (char *)"--version", NULL};
     pid_t pid =
         spawn(&(struct spawn){.argv = argv, .in = -1, .out = out, .err = -1, .cwd_fd = -1}, &e);
