@@ -37,9 +37,6 @@ static const struct opt opts[] = {
     {0},
 };
 
-// How long a guest that boots may take until its agent answers, where no timeout is given.
-enum { READY_MS = 30000 };
-
 static int check(const struct cli *cli, const struct exec_args *args, struct err *e)
 {
     if (args->job && (cli->argc > 0 || args->detach || args->tty))
@@ -134,18 +131,12 @@ static json_t *run_on(struct cli *cli, const struct exec_args *args, struct rela
         return run_without(r, doc, gone, e);
     if (args->tty)
         terminal_raw(&terminal);
+    r->keys = terminal.raw;
     json_t *answer = run_with_sockets(r, doc, gone, e);
     terminal_restore(&terminal);
+    if (!answer && terminal.raw)
+        fputs("\n", stderr); // a line of its own for the reason
     return answer;
-}
-
-static int wait_until_ready(struct cli *cli, int64_t deadline, struct err *e)
-{
-    int64_t limit = clock_ms() + READY_MS;
-    json_t *status = live_wait(&cli->store, cli->id, "ready",
-                               deadline >= 0 && deadline < limit ? deadline : limit, e);
-    json_decref(status);
-    return status ? 0 : -1;
 }
 
 static void tell(struct cli *cli, const json_t *answer)
@@ -165,7 +156,7 @@ static int run_exec(struct cli *cli, void *args_, struct err *e)
     bool gone = false;
     struct relay r = {.tty = args->tty,
                       .deadline = args->timeout < 0 ? -1 : clock_ms() + args->timeout};
-    if (check(cli, args, e) < 0 || wait_until_ready(cli, r.deadline, e) < 0)
+    if (check(cli, args, e) < 0 || live_wait_agent(&cli->store, cli->id, r.deadline, e) < 0)
         return -1;
     r.conn = live_connect(&cli->store, cli->id, e);
     if (!r.conn)

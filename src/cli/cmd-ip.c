@@ -40,6 +40,7 @@ static json_t *ask(struct cli *cli, const struct ip_args *args, const struct add
         .words = args->v6 ? "given an IPv6 address" : "given an IPv4 address",
         .reached = is_there,
         .arg = choice,
+        .guests = true,
     };
     if (args->wait >= 0)
         return live_wait_for(&cli->store, cli->id, &goal, clock_ms() + args->wait, e);

@@ -18,6 +18,7 @@ enum {
     // A Host takes its lock a moment before it listens, and drops it a moment after.
     SETTLE_MS = 5000,
     SETTLE_STEP_MS = 5,
+    AGENT_MS = 30000,
 };
 
 static struct client_conn *connect_once(const struct store *s, const char *id, struct err *e)
@@ -181,10 +182,10 @@ static const struct {
     const char *what;
     struct live_goal goal;
 } goals[] = {
-    {"running", {"running", is_running, NULL, false}},
-    {"ready", {"ready", is_ready, NULL, false}},
-    {"ip", {"given an address", has_ip, NULL, false}},
-    {"stopped", {"stopped", never, NULL, true}},
+    {"running", {.words = "running", .reached = is_running}},
+    {"ready", {.words = "ready", .reached = is_ready}},
+    {"ip", {.words = "given an address", .reached = has_ip}},
+    {"stopped", {.words = "stopped", .reached = never, .stopped = true}},
 };
 
 // 1: it is so; 0: not yet; -1: it will not be.
@@ -196,6 +197,9 @@ static int judge(const json_t *status, const struct live_goal *goal, struct err 
     if (!goal->stopped && (strcmp(state, "panicked") == 0 || strcmp(state, "io-error") == 0))
         return err_set(e, ERR_FAILED, "VM '%s' is %s: %s", text_of(status, "id"), state,
                        text_of(status, "reason"));
+    if (goal->guests && strcmp(state, "paused") == 0)
+        return err_set(e, ERR_BUSY, "VM '%s' is paused: 'tailmac resume' lets it go on",
+                       text_of(status, "id"));
     return 0;
 }
 
@@ -313,4 +317,14 @@ json_t *live_wait(const struct store *s, const char *id, const char *what, int64
             return live_wait_for(s, id, &goals[i].goal, deadline, e);
     err_set(e, ERR_USAGE, "there is no waiting for '%s'", what);
     return NULL;
+}
+
+int live_wait_agent(const struct store *s, const char *id, int64_t deadline, struct err *e)
+{
+    static const struct live_goal goal = {.words = "ready", .reached = is_ready, .guests = true};
+    int64_t limit = clock_ms() + AGENT_MS;
+    json_t *status =
+        live_wait_for(s, id, &goal, deadline >= 0 && deadline < limit ? deadline : limit, e);
+    json_decref(status);
+    return status ? 0 : -1;
 }

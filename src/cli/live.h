@@ -35,6 +35,7 @@ struct live_goal {
     bool (*reached)(const json_t *status, const void *arg);
     const void *arg;
     bool stopped; // the end of the run, which is a failure of all other goals
+    bool guests;  // the guest has to do it: not while it is paused
 };
 
 // As live_wait().
@@ -46,6 +47,10 @@ json_t *live_wait_for(const struct store *s, const char *id, const struct live_g
 // awaited is ERR_FAILED with the reason.
 json_t *live_wait(const struct store *s, const char *id, const char *what, int64_t deadline,
                   struct err *e);
+
+// Waits until the guest's agent can be asked, at most 30 s: longer than a boot. ERR_BUSY at once
+// where the VM is paused.
+int live_wait_agent(const struct store *s, const char *id, int64_t deadline, struct err *e);
 
 // "running", "stopped (saved)", "panicked: …": for people. The caller frees.
 char *live_summary(const json_t *status);

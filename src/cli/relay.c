@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/spawn.h"
+#include "cli/escape.h"
 #include "cli/terminal.h"
 
 // One direction. Where it is no file, poll() promises room for PIPE_BUF bytes, and no more.
@@ -38,6 +39,8 @@ struct loop {
     struct flow *flows;
     int signals; // a pipe: their numbers
     int got;     // signals that were passed on
+    struct escape escape;
+    bool left; // by keys
     bool answered;
     json_t *answer;
     struct err why; // where answered, and no answer
@@ -138,12 +141,13 @@ static bool would_wait(void)
     return errno == EAGAIN || errno == EINTR;
 }
 
+// The first byte of the room is left to filter_keys().
 static void flow_read(struct flow *f)
 {
-    ssize_t n = read(f->from, f->bytes, sizeof f->bytes);
+    ssize_t n = read(f->from, f->bytes + 1, sizeof f->bytes - 1);
     if (n < 0 && would_wait())
         return;
-    f->at = 0;
+    f->at = 1;
     f->held = n > 0 && !f->broken ? (size_t)n : 0;
     f->ended = n <= 0;
 }
@@ -174,11 +178,20 @@ static void flow_move(struct flow *f, const struct pollfd p[2])
         flow_write(f);
 }
 
+static void filter_keys(struct loop *l, struct flow *f)
+{
+    f->held = escape_filter(&l->escape, f->bytes + f->at, f->held, f->bytes, &l->left);
+    f->at = 0;
+}
+
 static void move_input(struct loop *l, const struct pollfd p[2])
 {
     struct flow *f = &l->flows[IN];
     bool before = f->ended && f->held == 0;
+    bool came = f->held == 0;
     flow_move(f, p);
+    if (came && f->held > 0 && l->r->keys)
+        filter_keys(l, f);
     f->ended = f->ended || f->broken; // the command reads no more: neither do we
     if (!before && f->ended && f->held == 0)
         shutdown(f->to, SHUT_WR);
@@ -230,7 +243,7 @@ static int turn(struct loop *l, bool *gone, struct err *e)
     move_input(l, p + P_FLOWS);
     move_output(l, OUT, p + P_FLOWS + 2);
     move_output(l, ERR, p + P_FLOWS + 4);
-    return 0;
+    return l->left ? err_set(e, ERR_INTERRUPTED, "left by ~.") : 0;
 }
 
 static int run(struct loop *l, bool *gone, struct err *e)

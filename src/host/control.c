@@ -218,7 +218,7 @@ static void verb_exec(void *arg, struct request *rq, const json_t *args)
     if (h->state == ST_RUNNING)
         err_set(&e, ERR_FAILED, "the guest's agent does not answer yet");
     else
-        err_set(&e, ERR_BUSY, "it is %s", state_name(h->state));
+        err_set(&e, ERR_BUSY, "the VM is %s", state_name(h->state));
     request_error(rq, &e);
 }
 

@@ -299,6 +299,23 @@ def test_a_terminal_has_keys_sizes_and_a_foreground(vm):
     assert terminal.end() == 7
 
 
+def test_a_terminal_can_be_left_though_the_agent_hangs(vm):
+    terminal = Terminal(vm, "--", "sh", "-c", "echo $$; PS1='guest> ' exec sh")
+    pid = terminal.expect(rb"(\d+)\r\n")[1].decode()
+    terminal.expect(rb"guest> ")
+    terminal.type(b"echo ~.\r")
+    terminal.expect(rb"\n~\.\r\n")
+    terminal.type(b"~~.\r")
+    terminal.expect(rb"~\.: not found")
+    vm.sh("killall -STOP tailmac-agent")
+    terminal.type(b"x\r~")
+    terminal.type(b".")
+    terminal.expect(rb"\r\ntailmac: left by ~\.\r\n")
+    assert terminal.end() == 130
+    vm.sh("killall -CONT tailmac-agent")
+    until_gone(vm, pid)
+
+
 def test_a_terminal_in_the_guest_for_a_pipe_here(vm):
     done = run(vm, "--tty", "--", "sh", "-c", "tty; cat", data=b"line\n")
     assert done.returncode == 0
@@ -349,6 +366,20 @@ def test_a_reboot_and_a_halt_end_a_command(vm):
     vm.halt()
     code, err = command.end()
     assert code in (1, 6) and err.startswith("tailmac: ")
+
+
+def test_a_paused_vm_is_told_at_once(tm, vm):
+    command = Command(vm, "--", "sh", "-c", "echo up; cat")
+    assert command.line() == "up"
+    tm.run("pause", "--id", vm.id)
+    begin = time.monotonic()
+    for args in (["exec", "--", "true"], ["exec", "--tty", "--", "true"], ["exec", "--detach", "--", "true"],
+                 ["exec", "--wait", "1"], ["ip", "--v6", "--nic", "nat", "--wait", "60"]):
+        assert "is paused" in vm.fail(5, *args)
+    assert "is paused" in vm.fail(5, "stop", "--shutdown")
+    assert time.monotonic() - begin < SOON
+    tm.run("resume", "--id", vm.id)
+    assert command.child.communicate(b"still", BOOT)[0] == b"still"
 
 
 def test_an_agent_that_hangs_or_is_gone_is_a_timeout(vm):
