@@ -25,6 +25,9 @@ struct process {
 // Forks. 0, or -1 with the reason in why.
 int command_start(const struct command *c, struct process *out, char why[static COMMAND_WHY_MAX]);
 
+// Ends a process that is not reaped yet, with its session.
+void command_kill(pid_t pid);
+
 // Once the process has ended: whether it did so before the program ran, and why. *code is what a
 // shell would say: 127 not found, 126 could not be run.
 bool command_failure(int failure, int *code, char why[static COMMAND_WHY_MAX]);

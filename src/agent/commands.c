@@ -3,7 +3,6 @@
 
 #include "agent/commands-table.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +35,7 @@ void commands_kill(struct commands *s, unsigned i)
 {
     // Afterwards nobody is left to be told; the process is reaped like any other.
     if (s->list[i]->pid > 0)
-        kill(-s->list[i]->pid, SIGKILL);
+        command_kill(s->list[i]->pid);
     commands_drop(s, i);
 }
 

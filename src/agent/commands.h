@@ -22,7 +22,7 @@ struct commands {
 };
 
 void commands_init(struct commands *s);
-// The session is over: commands end with their process groups, jobs go on.
+// The session is over: commands end with their sessions, jobs go on.
 void commands_end(struct commands *s);
 
 // Kills jobs, too.

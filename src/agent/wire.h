@@ -36,8 +36,8 @@
 // begins ("at"): a stream that misses bytes or has some twice ends with an error.
 //
 // A stream lives no longer than its session. Host closes the session before a save, the guest's
-// kernel knows nothing of it; so the guest ends all streams, with the commands' process groups,
-// when a HELLO with another nonce comes.
+// kernel knows nothing of it; so the guest ends all streams, with the commands' sessions, when a
+// HELLO with another nonce comes.
 #pragma once
 
 #include <stdbool.h>
@@ -68,7 +68,7 @@ enum wire_type {
     WIRE_CREDIT = 13, // both ways: in= (guest), out= err= (host): bytes that may be sent in all
     WIRE_EXIT = 14,   // guest → host: the stream's end: code= or signal=, else job= (detached) or
                       // message= (it was never started)
-    WIRE_KILL = 15,   // host → guest: ends the stream and its process group; not a detached job
+    WIRE_KILL = 15,   // host → guest: ends the stream and its session; not a detached job
     WIRE_SIGNAL = 16, // host → guest: signal=INT|TERM|…, to the process group
     WIRE_RESIZE = 17, // host → guest: rows= cols=
     WIRE_SHUT = 18,   // host → guest: part=out|err: nobody reads it any more

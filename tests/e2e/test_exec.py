@@ -216,6 +216,18 @@ def test_a_second_interrupt_ends_the_command_line(vm):
     until_gone(vm, pid)
 
 
+def test_a_killed_shell_takes_its_jobs_along_but_no_daemon(vm):
+    command = Command(vm, "--", "sh", "-m", "-c", "sleep 1000 & a=$!; sleep 1000 & b=$!; "
+                      "setsid sh -c 'echo $$ >/tmp/daemon; exec sleep 1000' & "
+                      "until [ -s /tmp/daemon ]; do sleep 0.1; done; echo $a $b $(cat /tmp/daemon); wait")
+    first, second, daemon = command.line().split()
+    command.child.kill()
+    until_gone(vm, first)
+    until_gone(vm, second)
+    assert is_running(vm, daemon)
+    sh(vm, f"kill {daemon}")
+
+
 def test_a_timeout_is_7_and_kills_the_process_group(vm):
     begin = time.monotonic()
     command = Command(vm, "--timeout", "2", "--", "sh", "-c", "sleep 1000 & echo $! $$; wait")
