@@ -104,6 +104,21 @@ char *file_read(int dirfd, const char *name, size_t limit, size_t *n, struct err
     return TAKE_PTR(text);
 }
 
+int file_unnamed(int dirfd, struct err *e)
+{
+    AUTO_CLOSE int fd = os_unnamed_file(dirfd);
+    if (fd >= 0 || errno != EOPNOTSUPP)
+        return fd < 0 ? err_sys(e, "cannot make a file") : TAKE_FD(fd);
+    char name[32];
+    uint32_t random;
+    os_random(&random, sizeof random);
+    snprintf(name, sizeof name, ".unnamed.%08x", random);
+    fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 || unlinkat(dirfd, name, 0) < 0)
+        return err_sys(e, "cannot make a file");
+    return TAKE_FD(fd);
+}
+
 int fd_write_all(int fd, const void *data, size_t n, struct err *e)
 {
     const char *p = data;

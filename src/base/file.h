@@ -33,6 +33,10 @@ int file_write_atomic(int dirfd, const char *name, const void *data, size_t n, b
 // of all (NULL). The caller is the only one who writes it, or there.
 void file_sweep_temporaries(int dirfd, const char *name);
 
+// An empty file without a name, open for reading and writing, in the file system of `dirfd`: gone
+// with the last who has it open, however that ends.
+int file_unnamed(int dirfd, struct err *e);
+
 // write(2) until all is written.
 int fd_write_all(int fd, const void *data, size_t n, struct err *e);
 

@@ -39,6 +39,13 @@ int os_memory_file(const char *name, uint64_t size)
     return fd;
 }
 
+int os_unnamed_file(int dirfd)
+{
+    (void)dirfd;
+    errno = EOPNOTSUPP;
+    return -1;
+}
+
 void os_fd_path(int fd, char *out, size_t n)
 {
     snprintf(out, n, "/dev/fd/%d", fd);

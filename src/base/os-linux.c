@@ -41,6 +41,14 @@ int os_memory_file(const char *name, uint64_t size)
     return fd;
 }
 
+int os_unnamed_file(int dirfd)
+{
+    int fd = openat(dirfd, ".", O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0 && (errno == EISDIR || errno == ENOENT)) // what older kernels say (open(2))
+        errno = EOPNOTSUPP;
+    return fd;
+}
+
 void os_fd_path(int fd, char *out, size_t n)
 {
     snprintf(out, n, "/proc/self/fd/%d", fd);

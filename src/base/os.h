@@ -16,6 +16,10 @@ void os_random(void *out, size_t n);
 // An unnamed file in memory, `size` bytes of zeros, close-on-exec. -1 with errno.
 int os_memory_file(const char *name, uint64_t size);
 
+// An empty file without a name in a directory's file system, close-on-exec. -1 with errno:
+// EOPNOTSUPP where there is no such thing.
+int os_unnamed_file(int dirfd);
+
 // A path by which a child that inherited `fd` can open it again.
 void os_fd_path(int fd, char *out, size_t n);
 

@@ -18,7 +18,7 @@ static const char id_chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 bool id_valid(const char *id)
 {
     size_t n = strlen(id);
-    return n >= 1 && n <= 64 && id[0] != '.' && id[0] != '-' && strspn(id, id_chars) == n;
+    return n >= 1 && n <= ID_MAX && id[0] != '.' && id[0] != '-' && strspn(id, id_chars) == n;
 }
 
 int id_check(const char *id, struct err *e)

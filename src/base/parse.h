@@ -13,6 +13,7 @@ struct mac {
 };
 
 // An id is 1–64 of A-Za-z0-9._-, not starting with '.' or '-'.
+enum { ID_MAX = 64 };
 bool id_valid(const char *id);
 int id_check(const char *id, struct err *e); // ERR_USAGE
 

@@ -37,10 +37,9 @@ struct client_conn *live_connect(const struct store *s, const char *id, struct e
     int64_t deadline = clock_ms() + SETTLE_MS;
     struct client_conn *c;
     while (!(c = connect_once(s, id, e))) {
-        enum lock_kind held = lock_held(vm.fd, VM_LOCK);
-        if (held == LOCK_NONE)
+        if (lock_held(vm.fd, VM_LOCK) != LOCK_EXCLUSIVE) // a copy or a linked clone may read it
             err_set(e, ERR_NOT_RUNNING, "VM '%s' is not running", id);
-        else if (held == LOCK_SHARED || clock_ms() > deadline)
+        else if (clock_ms() > deadline)
             err_set(e, ERR_BUSY,
                     "VM '%s' is in use, but no Host answers for it (was it run with another "
                     "XDG_RUNTIME_DIR?)",

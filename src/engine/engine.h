@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/parse.h"
 #include "vm/config.h"
+#include "vm/layers.h"
 
 enum { ENGINE_NICS_MAX = 2 };
 
@@ -51,8 +52,10 @@ struct engine_spec {
     int agent_fd;        // the agent's channel
     struct engine_nic nics[ENGINE_NICS_MAX];
     int nic_count;
-    bool vsock;                       // there is a place for a vsock device
-    int vsock_fd;                     // and a device in it: a vhost-user back end; -1: none
+    int overlay_fd;              // the disk that the guest writes, qcow2; -1: VM_DISK of dir_fd
+    const struct layers *layers; // the disks below it, only read, whose locks it inherits, too
+    bool vsock;                  // there is a place for a vsock device
+    int vsock_fd;                // and a device in it: a vhost-user back end; -1: none
     const struct engine_saved *saved; // NULL: a cold boot
 };
 

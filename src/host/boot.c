@@ -253,6 +253,8 @@ static int start_engine(struct host *h, int console_fd, int agent_fd, struct err
         .console_fd = console_fd,
         .agent_fd = agent_fd,
         .nic_count = h->nic_count,
+        .overlay_fd = -1,
+        .layers = &h->layers,
         .vsock = h->vsock != NULL,
         .vsock_fd = vsock_fd,
         .saved = h->manifest ? &saved : NULL,
@@ -287,14 +289,23 @@ static int start_parts(struct host *h, struct err *e)
     return start_engine(h, console_child, agent_child, e);
 }
 
-// A qcow2 may name other files of this host, and the directory may come from anywhere.
-static int check_disk(const struct host *h, struct err *e)
+// A qcow2 may name other files of this host, and the directory may come from anywhere: only a link
+// to a disk of the same bundle is followed.
+static int open_lower_disks(struct host *h, struct err *e)
 {
     struct disk_info info;
     const char *format = h->vm.config.disk_format;
     if (!format || strcmp(format, "qcow2") != 0)
         return 0;
-    return disk_probe_at(h->vm.fd, VM_DISK, &info, e) < 0 ? err_wrap(e, "%s", VM_DISK) : 0;
+    if (disk_probe_own(h->vm.fd, &info, e) < 0)
+        return -1;
+    if (!*info.link.parent)
+        return 0;
+    if (layers_open(&h->store, info.link.parent, &info.link.stamp, &h->layers, e) == 0)
+        return 0;
+    if (e->code == ERR_NO_VM) // this one is there
+        e->code = ERR_FAILED;
+    return err_wrap(e, "it is linked to VM '%s'", info.link.parent);
 }
 
 static int start(struct host *h, struct err *e)
@@ -318,7 +329,7 @@ static int start(struct host *h, struct err *e)
     if (h->resumed && match_nics(h, e) < 0)
         return -1;
     h->ops = engine_find(h->vm.config.engine, e);
-    return h->ops && check_disk(h, e) == 0 ? start_parts(h, e) : -1;
+    return h->ops && open_lower_disks(h, e) == 0 ? start_parts(h, e) : -1;
 }
 
 int boot_start(struct host *h, struct err *e)

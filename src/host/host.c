@@ -378,6 +378,7 @@ static void close_run(struct host *h)
         log_line("%s", e.msg);
     if (h->engine)
         h->ops->free(TAKE_PTR(h->engine));
+    layers_close(&h->layers);
     vm_close(&h->vm);
 }
 

@@ -42,6 +42,7 @@ struct host {
     struct event_base *base;
     struct store store;
     struct vm vm;
+    struct layers layers; // the disks below its own
 
     enum state state;
     char *reason;          // of the state, where it has one

@@ -1,19 +1,20 @@
-// Disk images, recognised by their first bytes: raw and qcow2 (QEMU's docs/interop/qcow2.txt).
+// Disk images, recognised by their first bytes: raw and qcow2.
 #include "vm/disk.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/os.h"
 #include "base/spawn.h"
+#include "vm/store.h"
 
-enum { HEADER = 512, SECTOR = 512 };
+enum { SECTOR = 512 };
 
 // Other programs' formats: taken for raw they would only fail to boot, without a word.
 static const struct {
@@ -25,51 +26,33 @@ static const struct {
     {0, "vhdxfile", "VHDX"}, {64, "\x7f\x10\xda\xbe", "VDI"},      {0, "QED", "QED"},
 };
 
-static uint64_t big_endian(const uint8_t *p, int n)
+static int probe(int fd, struct disk_info *out, struct err *e)
 {
-    uint64_t value = 0;
-    for (int i = 0; i < n; i++)
-        value = value << 8 | p[i];
-    return value;
-}
-
-static int probe_qcow2(const uint8_t header[static HEADER], struct disk_info *out, struct err *e)
-{
-    uint64_t version = big_endian(header + 4, 4);
-    uint64_t incompatible = version >= 3 ? big_endian(header + 72, 8) : 0;
-    if (version != 2 && version != 3)
-        return err_set(e, ERR_FAILED, "a qcow2 image of version %llu, which is not known",
-                       (unsigned long long)version);
-    if (big_endian(header + 8, 8) != 0)
-        return err_set(e, ERR_FAILED,
-                       "a qcow2 image with a backing file: `qemu-img convert` makes it whole");
-    if (incompatible & 4)
-        return err_set(e, ERR_FAILED,
-                       "a qcow2 image with an external data file: `qemu-img convert` makes it "
-                       "whole");
-    if (big_endian(header + 32, 4) != 0)
-        return err_set(e, ERR_FAILED, "an encrypted qcow2 image");
-    *out = (struct disk_info){"qcow2", big_endian(header + 24, 8)};
+    uint8_t head[QCOW2_HEAD] = {0};
+    struct stat st;
+    ssize_t n = pread(fd, head, sizeof head, 0);
+    *out = (struct disk_info){.format = "raw"};
+    if (n < 0 || fstat(fd, &st) < 0)
+        return err_sys(e, "cannot read it");
+    if (!S_ISREG(st.st_mode) || st.st_size == 0)
+        return err_set(e, ERR_FAILED, S_ISREG(st.st_mode) ? "it is empty" : "it is not a file");
+    if (n >= QCOW2_HEAD_MIN && memcmp(head, "QFI\xfb", 4) == 0) {
+        out->format = "qcow2";
+        return qcow2_read(head, &out->size, &out->link, e);
+    }
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
+        if (memcmp(head + foreign[i].at, foreign[i].magic, strlen(foreign[i].magic)) == 0)
+            return err_set(e, ERR_FAILED, "a %s image: `qemu-img convert -O qcow2` makes it usable",
+                           foreign[i].name);
+    out->size = (uint64_t)st.st_size;
     return 0;
 }
 
 int disk_probe(int fd, struct disk_info *out, struct err *e)
 {
-    uint8_t header[HEADER] = {0};
-    struct stat st;
-    ssize_t n = pread(fd, header, sizeof header, 0);
-    if (n < 0 || fstat(fd, &st) < 0)
-        return err_sys(e, "cannot read it");
-    if (!S_ISREG(st.st_mode) || st.st_size == 0)
-        return err_set(e, ERR_FAILED, S_ISREG(st.st_mode) ? "it is empty" : "it is not a file");
-    if (n >= 104 && memcmp(header, "QFI\xfb", 4) == 0)
-        return probe_qcow2(header, out, e);
-    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
-        if (memcmp(header + foreign[i].at, foreign[i].magic, strlen(foreign[i].magic)) == 0)
-            return err_set(e, ERR_FAILED, "a %s image: `qemu-img convert -O qcow2` makes it usable",
-                           foreign[i].name);
-    *out = (struct disk_info){"raw", (uint64_t)st.st_size};
-    return 0;
+    if (probe(fd, out, e) < 0)
+        return -1;
+    return *out->link.parent ? qcow2_has_backing(e) : 0;
 }
 
 int disk_probe_at(int dirfd, const char *name, struct disk_info *out, struct err *e)
@@ -78,6 +61,14 @@ int disk_probe_at(int dirfd, const char *name, struct disk_info *out, struct err
     if (fd < 0)
         return err_sys(e, "cannot open %s", name);
     return disk_probe(fd, out, e) < 0 ? err_wrap(e, "%s", name) : 0;
+}
+
+int disk_probe_own(int dirfd, struct disk_info *out, struct err *e)
+{
+    AUTO_CLOSE int fd = openat(dirfd, VM_DISK, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return err_sys(e, "cannot open %s", VM_DISK);
+    return probe(fd, out, e) < 0 ? err_wrap(e, "%s", VM_DISK) : 0;
 }
 
 static uint64_t whole_sectors(uint64_t size)
@@ -91,6 +82,22 @@ int disk_make(int dirfd, const char *name, uint64_t size, struct err *e)
     if (fd < 0 || ftruncate(fd, (off_t)whole_sectors(size)) < 0)
         return err_sys(e, "cannot make %s", name);
     return 0;
+}
+
+int disk_make_linked(int dirfd, uint64_t size, const struct disk_link *link, struct err *e)
+{
+    AUTO_CLOSE int fd = openat(dirfd, VM_DISK, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_sys(e, "cannot make %s", VM_DISK);
+    return qcow2_write(fd, whole_sectors(size), link, e) < 0 ? err_wrap(e, "%s", VM_DISK) : 0;
+}
+
+int disk_make_unnamed(int dirfd, uint64_t size, struct err *e)
+{
+    AUTO_CLOSE int fd = file_unnamed(dirfd, e);
+    if (fd < 0 || qcow2_write(fd, whole_sectors(size), NULL, e) < 0)
+        return err_wrap(e, "cannot make a disk for the time being");
+    return TAKE_FD(fd);
 }
 
 // The last words of a program whose output went to `fd`.

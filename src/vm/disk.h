@@ -1,9 +1,10 @@
-// Disk images: what format, how big, and making them bigger.
+// Disk images: what format, how big, making them, and making them bigger.
 #pragma once
 
 #include <stdint.h>
 
 #include "base/err.h"
+#include "vm/qcow2.h"
 
 #define DISK_SIZE_MIN (1ULL << 20)
 #define DISK_SIZE_MAX (16ULL << 40) // ext4's largest file
@@ -11,6 +12,7 @@
 struct disk_info {
     const char *format; // "raw" or "qcow2"
     uint64_t size;      // what the guest sees, bytes
+    struct disk_link link;
 };
 
 // Recognises the image in `fd` by its content. ERR_FAILED for what a VM must not have as its own
@@ -19,8 +21,18 @@ struct disk_info {
 int disk_probe(int fd, struct disk_info *out, struct err *e);
 int disk_probe_at(int dirfd, const char *name, struct disk_info *out, struct err *e);
 
+// The same for the disk that a VM has already: it may be linked to another VM's.
+int disk_probe_own(int dirfd, struct disk_info *out, struct err *e);
+
 // Makes a blank sparse raw disk; the name must be free.
 int disk_make(int dirfd, const char *name, uint64_t size, struct err *e);
+
+// Makes a VM_DISK that holds what differs from its parent's.
+int disk_make_linked(int dirfd, uint64_t size, const struct disk_link *link, struct err *e);
+
+// An empty qcow2 image without a name, gone with the last who has it open. `dirfd` says on which
+// file system.
+int disk_make_unnamed(int dirfd, uint64_t size, struct err *e);
 
 // Makes a disk bigger; ERR_USAGE when it is bigger than that already, ERR_HOST_CANNOT without
 // qemu-img (qcow2 only).

@@ -112,7 +112,10 @@ void store_list_free(char **ids)
 static int busy(const struct vm *vm, struct err *e)
 {
     if (lock_held(vm->fd, VM_LOCK) == LOCK_SHARED)
-        return err_set(e, ERR_BUSY, "VM '%s' is being copied or has forks", vm->id);
+        return err_set(e, ERR_BUSY,
+                       "VM '%s' is being copied, or its disk is in use by forks or "
+                       "linked clones",
+                       vm->id);
     return err_set(e, ERR_BUSY, "VM '%s' is running or being changed", vm->id);
 }
 
@@ -175,7 +178,7 @@ static int look_around(struct vm *vm, struct err *e)
         c->initrd = xstrdup(VM_INITRD);
     if (config_has(c, "diskFormat") || !vm_has_file(vm, VM_DISK))
         return 0;
-    if (disk_probe_at(vm->fd, VM_DISK, &disk, e) < 0)
+    if (disk_probe_own(vm->fd, &disk, e) < 0)
         return -1;
     c->disk_format = xstrdup(disk.format);
     return 0;

@@ -35,8 +35,11 @@ static int make_world(void **state)
         .cpus = 3,
     };
     w->engine.accel.accel = ACCEL_TCG;
-    w->spec = (struct engine_spec){
-        .config = &w->config, .console_fd = CONSOLE_FD, .agent_fd = AGENT_FD, .lock_fd = 25};
+    w->spec = (struct engine_spec){.config = &w->config,
+                                   .console_fd = CONSOLE_FD,
+                                   .agent_fd = AGENT_FD,
+                                   .lock_fd = 25,
+                                   .overlay_fd = -1};
     *state = w;
     return 0;
 }
@@ -210,7 +213,32 @@ static void devices_have_fixed_places(void **state)
     assert_pinned(w, "blk0", "virtio-blk-pci", "4.0");
     assert_json(w, "-blockdev", "node-name", "disk0",
                 "{\"driver\":\"qcow2\",\"node-name\":\"disk0\",\"discard\":\"unmap\",\"file\":"
-                "{\"driver\":\"file\",\"filename\":\"Disk.img\",\"discard\":\"unmap\"}}");
+                "{\"driver\":\"file\",\"filename\":\"Disk.img\",\"discard\":\"unmap\"},"
+                "\"backing\":null}");
+}
+
+// A fork writes an image of its own over the disks of its base, none of which is opened by name.
+static void disks_in_layers_are_passed_open(void **state)
+{
+    struct world *w = *state;
+    struct layers layers = {.of = {{.fd = 31, .lock_fd = 32, .format = "qcow2"},
+                                   {.fd = 33, .lock_fd = 34, .format = "raw"}},
+                            .count = 2};
+    w->spec.overlay_fd = 30;
+    w->spec.layers = &layers;
+    build(w);
+    assert_true(has_pair(w, "-add-fd", "fd=30,set=1"));
+    assert_true(has_pair(w, "-add-fd", "fd=31,set=2"));
+    assert_true(has_pair(w, "-add-fd", "fd=33,set=3"));
+    assert_json(
+        w, "-blockdev", "node-name", "disk0",
+        "{\"driver\":\"qcow2\",\"node-name\":\"disk0\",\"discard\":\"unmap\",\"file\":"
+        "{\"driver\":\"file\",\"filename\":\"/dev/fdset/1\",\"discard\":\"unmap\"},"
+        "\"backing\":{\"driver\":\"qcow2\",\"read-only\":true,\"file\":{\"driver\":\"file\","
+        "\"filename\":\"/dev/fdset/2\",\"read-only\":true,\"locking\":\"off\"},"
+        "\"backing\":{\"driver\":\"raw\",\"read-only\":true,\"file\":{\"driver\":\"file\","
+        "\"filename\":\"/dev/fdset/3\",\"read-only\":true,\"locking\":\"off\"}}}}");
+    assert_pinned(w, "blk0", "virtio-blk-pci", "4.0");
 }
 
 // Not through config_set(): these would be refused there already.
@@ -352,6 +380,7 @@ int main(void)
         TEST(it_is_shut_in),
         TEST(channels_are_the_descriptors_given),
         TEST(devices_have_fixed_places),
+        TEST(disks_in_layers_are_passed_open),
         TEST(values_stay_values),
         TEST(a_kernel_is_optional),
         TEST(firmware_is_a_pair_of_flashes),

@@ -288,13 +288,21 @@ static int run_process(struct engine *en, const struct engine_spec *spec, struct
     AUTO_CLOSE int log_child = log[1];
     struct argv argv = {0};
     qemu_argv(en, spec, qmp_child, &argv);
-    int keep[8] = {qmp_child, spec->console_fd, spec->agent_fd, en->ram_fd, spec->lock_fd};
+    int keep[9 + 2 * LAYERS_MAX] = {qmp_child, spec->console_fd, spec->agent_fd, en->ram_fd,
+                                    spec->lock_fd};
     int n = 5;
     for (int i = 0; i < en->nic_count; i++)
         if (en->nics[i].role == NIC_SOCKET)
             keep[n++] = en->nics[i].socket_fd;
     if (spec->vsock && spec->vsock_fd >= 0)
         keep[n++] = spec->vsock_fd;
+    if (spec->overlay_fd >= 0)
+        keep[n++] = spec->overlay_fd;
+    for (int i = 0; spec->layers && i < spec->layers->count; i++) {
+        keep[n++] = spec->layers->of[i].lock_fd;
+        if (spec->layers->of[i].fd >= 0)
+            keep[n++] = spec->layers->of[i].fd;
+    }
     en->pid = spawn(&(struct spawn){.argv = argv.v,
                                     .in = -1,
                                     .out = log_child,
@@ -406,8 +414,8 @@ static int prepare(struct engine *en, const struct engine_spec *spec, struct err
         return -1;
     if (spec->saved && check_saved(en, spec->saved->engine, e) < 0)
         return -1;
-    if (wait_for_image(spec, VM_DISK, e) < 0 || wait_for_image(spec, VM_AUX, e) < 0 ||
-        check_memory(en->ram_size, e) < 0)
+    if ((spec->overlay_fd < 0 && wait_for_image(spec, VM_DISK, e) < 0) ||
+        wait_for_image(spec, VM_AUX, e) < 0 || check_memory(en->ram_size, e) < 0)
         return -1;
     en->ram_fd = os_memory_file("tailmac-ram", en->ram_size);
     if (en->ram_fd < 0)
