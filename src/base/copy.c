@@ -124,7 +124,7 @@ static int write_nonzero(struct page_copy *c, size_t n, off_t at, struct err *e)
             XXH3_64bits_update(c->hash, &number, sizeof number);
             XXH3_64bits_update(c->hash, chunk + page, end - page < PAGE ? end - page : PAGE);
         }
-        if (write_at(c->dst, chunk + start, end - start, at + (off_t)start, e) < 0)
+        if (c->dst >= 0 && write_at(c->dst, chunk + start, end - start, at + (off_t)start, e) < 0)
             return -1;
     }
     return 0;
@@ -175,7 +175,7 @@ static int copy_all_pages(struct page_copy *c, off_t size, struct err *e)
 int file_copy_nonzero(int src, int dst, uint64_t size, bool durable, uint64_t *digest,
                       struct err *e)
 {
-    if (ftruncate(dst, (off_t)size) < 0)
+    if (dst >= 0 && ftruncate(dst, (off_t)size) < 0)
         return err_sys(e, "cannot set the size of memory");
     AUTO_FREE struct page_copy *c = xcalloc(1, sizeof *c);
     c->src = src;

@@ -52,6 +52,7 @@ int file_copy(int src, int dst, bool *shared, file_progress *progress, void *arg
 // sets the size of `dst`. For guest RAM: holes are skipped, and pages that hold only zeros too.
 // *digest is of the pages that are not zero and where they are: the same for both files, whatever
 // holes they have.
-// `durable` syncs `dst`, and lets the disk begin while the copying goes on.
+// `durable` syncs `dst`, and lets the disk begin while the copying goes on. `dst` -1: the digest
+// alone.
 int file_copy_nonzero(int src, int dst, uint64_t size, bool durable, uint64_t *digest,
                       struct err *e);

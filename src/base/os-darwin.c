@@ -62,6 +62,13 @@ void os_die_with_parent(pid_t parent)
     (void)parent; // no such signal here: the engine's end of its control socket tells it
 }
 
+int os_process_watch(pid_t pid)
+{
+    (void)pid;
+    errno = ENOTSUP;
+    return -1;
+}
+
 void os_close_on_exec(int first)
 {
     for (int fd = first, end = getdtablesize(); fd < end; fd++)

@@ -31,6 +31,10 @@ int os_open_name(const char *path);
 // Called in the child between fork and exec.
 void os_die_with_parent(pid_t parent);
 
+// A descriptor that becomes readable when that process ends, and that children may inherit. -1 with
+// errno (ENOTSUP on macOS, whose kqueues are not inherited).
+int os_process_watch(pid_t pid);
+
 // Makes every descriptor from `first` on close-on-exec. Called between fork and exec.
 void os_close_on_exec(int first);
 

@@ -37,10 +37,34 @@ static int open_to_delete(struct cli *cli, bool force, struct vm *vm, struct err
     return -1;
 }
 
+static bool is_fork(const struct cli *cli)
+{
+    struct vm vm;
+    struct err ignored;
+    if (vm_open_unread(&cli->store, cli->id, LOCK_NONE, &vm, &ignored) < 0)
+        return false;
+    bool fork = vm.fork;
+    vm_close(&vm);
+    return fork;
+}
+
+// It is no more than what runs, and goes with its end.
+static int delete_fork(const struct cli *cli, struct err *e)
+{
+    json_t *halted = live_call(&cli->store, cli->id, "halt", NULL, HALT_MS, e);
+    json_decref(halted);
+    if (!halted && e->code != ERR_NOT_RUNNING)
+        return -1;
+    cli_print(cli, json_pack("{s:s}", "deleted", cli->id), print_deleted);
+    return 0;
+}
+
 static int run_delete(struct cli *cli, void *args_, struct err *e)
 {
     const struct delete_args *args = args_;
     struct vm vm;
+    if (is_fork(cli))
+        return delete_fork(cli, e);
     if (open_to_delete(cli, args->force, &vm, e) < 0)
         return -1;
     int result = vm_delete(&vm, e);

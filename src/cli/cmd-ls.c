@@ -68,6 +68,10 @@ static int list(struct cli *cli, bool quiet, bool running_only, struct err *e)
     for (char **id = ids; *id; id++) {
         // Names alone: no Host need be asked.
         json_t *status = quiet && !running_only ? NULL : live_status(&cli->store, *id);
+        if (status && strcmp(text_of(status, "state"), "gone") == 0) {
+            json_decref(status); // a fork that ended meanwhile
+            continue;
+        }
         if (!running_only || live_is_running(status))
             json_array_append_new(doc, quiet ? json_string(*id) : json_incref(status));
         json_decref(status);

@@ -1,10 +1,8 @@
 // `tailmac run`: starts Host in the background and returns when the guest runs, or says why not.
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,11 +11,9 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/interrupt.h"
-#include "base/mem.h"
-#include "base/os.h"
-#include "base/spawn.h"
 #include "cli/cli.h"
 #include "cli/follow.h"
+#include "cli/launch.h"
 #include "cli/live.h"
 
 struct run_args {
@@ -63,17 +59,11 @@ static int open_log(const struct vm *vm, struct err *e)
     return fd < 0 ? err_sys(e, "cannot open %s", VM_HOST_LOG) : fd;
 }
 
-static int host_argv(const struct cli *cli, const struct run_args *a, int notify_fd,
-                     struct argv *out, struct err *e)
+static int host_argv(const struct cli *cli, const struct run_args *a, struct argv *out,
+                     struct err *e)
 {
-    char dir[4096];
-    if (os_exe_dir(dir, sizeof dir) < 0)
-        return err_sys(e, "cannot find the Host program");
-    argv_add(out, "%s/Host", dir);
-    argv_add(out, "run");
-    argv_add(out, "--home=%s", cli->store.path);
-    argv_add(out, "--id=%s", cli->id);
-    argv_add(out, "--notify-fd=%d", notify_fd);
+    if (launch_argv(out, &cli->store, "run", cli->id, e) < 0)
+        return -1;
     if (a->headless)
         argv_add(out, "--headless");
     if (a->nat_nic)
@@ -89,75 +79,36 @@ static int host_argv(const struct cli *cli, const struct run_args *a, int notify
     return 0;
 }
 
-// Starts Host; *notify is the end of the pipe on which it reports.
-static pid_t start_host(const struct cli *cli, const struct run_args *a, int log, int *notify,
-                        struct err *e)
+static int start_host(const struct cli *cli, const struct run_args *a, int log, struct launch *l,
+                      struct err *e)
 {
-    int ends[2];
-    if (pipe_open(ends, e) < 0)
-        return -1;
-    AUTO_CLOSE int ours = ends[0];
-    AUTO_CLOSE int theirs = ends[1];
     struct argv argv = {0};
-    if (host_argv(cli, a, theirs, &argv, e) < 0)
+    if (host_argv(cli, a, &argv, e) < 0)
         return -1;
     cli_say(cli, "starting Host for VM '%s'", cli->id);
-    pid_t pid = spawn(&(struct spawn){.argv = argv.v,
-                                      .in = -1,
-                                      .out = log,
-                                      .err = log,
-                                      .keep = &theirs,
-                                      .keep_count = 1,
-                                      .cwd_fd = cli->store.fd,
-                                      .new_session = true},
-                      e);
-    argv_free(&argv);
-    *notify = pid < 0 ? -1 : TAKE_FD(ours);
-    return pid;
+    return launch_start(l, &cli->store, &argv, log, NULL, 0, e);
 }
 
-// Host's one line about the start. NULL with ERR_TIMEOUT, ERR_INTERRUPTED, or ERR_FAILED when Host
-// ended without one.
-static json_t *read_report(int fd, int64_t deadline, struct err *e)
+// Waits for Host's word.
+static int hear(struct launch *l, const char *id, int64_t deadline, struct err *e)
 {
-    char line[64 << 10];
-    size_t n = 0;
     for (;;) {
-        struct pollfd p = {.fd = fd, .events = POLLIN};
+        struct pollfd p = {.fd = l->fd, .events = POLLIN};
         int64_t left = deadline - clock_ms();
         int ready = poll(&p, 1, left < 0 ? 0 : (int)left);
-        ssize_t got = ready > 0 ? read(fd, line + n, sizeof line - 1 - n) : -1;
+        json_t *status = NULL;
         if (ready == 0)
-            err_set(e, ERR_TIMEOUT, "the guest did not run in time; Host was told to give up");
-        else if (ready < 0 && interrupt_check(e) < 0)
-            return NULL;
-        else if (ready < 0 || (got < 0 && errno == EINTR))
-            continue;
-        else if (got <= 0)
-            err_set(e, ERR_FAILED, "Host ended without a word ('tailmac logs' shows its log)");
-        else {
-            n += (size_t)got;
-            line[n] = 0;
-            if (line[n - 1] == '\n')
-                return json_loads(line, 0, NULL);
-            continue;
-        }
-        return NULL;
+            return err_set(e, ERR_TIMEOUT,
+                           "the guest did not run in time; Host was told to give up");
+        if (ready < 0 && interrupt_check(e) < 0)
+            return -1;
+        int said = ready < 0 ? 0 : launch_read(l, &status, e);
+        json_decref(status);
+        if (said < 0)
+            return err_wrap(e, "cannot run VM '%s'", id);
+        if (said > 0)
+            return 0;
     }
-}
-
-static json_t *unpack_report(json_t *report, const char *id, struct err *e)
-{
-    const char *code = NULL;
-    const char *message = NULL;
-    json_t *ok = json_incref(json_object_get(report, "ok"));
-    if (!ok &&
-        json_unpack(report, "{s:{s:s, s:s}}", "error", "code", &code, "message", &message) == 0)
-        err_set(e, err_code_parse(code), "cannot run VM '%s': %s", id, message);
-    else if (!ok)
-        err_set(e, ERR_FAILED, "Host said nothing that makes sense");
-    json_decref(report);
-    return ok;
 }
 
 static void print_started(const json_t *doc)
@@ -185,18 +136,14 @@ static int start(struct cli *cli, const struct run_args *args, int64_t deadline,
     vm_close(&vm);
     if (log < 0)
         return -1;
-    AUTO_CLOSE int notify = -1;
-    pid_t pid = start_host(cli, args, log, &notify, e);
-    if (pid < 0)
-        return -1;
-    json_t *report = read_report(notify, deadline, e);
-    if (!report && (e->code == ERR_TIMEOUT || e->code == ERR_INTERRUPTED))
-        kill(pid, SIGINT); // before the guest runs it halts; nothing is saved or lost
-    json_t *status = report ? unpack_report(report, cli->id, e) : NULL;
-    if (!status)
-        return -1;
-    json_decref(status);
-    return 0;
+    struct launch l = {.pid = -1, .fd = -1};
+    int result = start_host(cli, args, log, &l, e);
+    if (result == 0)
+        result = hear(&l, cli->id, deadline, e);
+    if (result < 0 && l.pid >= 0 && (e->code == ERR_TIMEOUT || e->code == ERR_INTERRUPTED))
+        kill(l.pid, SIGINT); // before the guest runs it halts; nothing is saved or lost
+    launch_close(&l);
+    return result;
 }
 
 static int run_run(struct cli *cli, void *args_, struct err *e)

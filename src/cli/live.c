@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "cli/address.h"
+#include "vm/fork.h"
 #include "vm/record.h"
 #include "vm/saved.h"
 
@@ -65,6 +66,16 @@ static json_t *call(const struct store *s, const char *id, const char *verb, jso
     return answer;
 }
 
+static json_t *forks_of(const struct vm *base)
+{
+    json_t *list = json_array();
+    char **ids = forks_list(base->store, base->id);
+    for (char **id = ids; *id; id++)
+        json_array_append_new(list, json_string(*id));
+    store_list_free(ids);
+    return list;
+}
+
 static void add_rest(json_t *doc, const struct vm *vm, enum lock_kind held)
 {
     json_t *record = record_read(vm->fd, held == LOCK_EXCLUSIVE);
@@ -72,6 +83,8 @@ static void add_rest(json_t *doc, const struct vm *vm, enum lock_kind held)
     json_decref(record);
     json_object_set_new(doc, "state", json_string(held == LOCK_EXCLUSIVE ? "busy" : "stopped"));
     json_object_set_new(doc, "saved", json_boolean(saved_find(vm->fd) == SAVED_READY));
+    if (held == LOCK_SHARED)
+        json_object_set_new(doc, "forks", forks_of(vm));
 }
 
 static json_t *config_facts(const struct vm *vm)
@@ -92,11 +105,16 @@ static json_t *status_of(const struct store *s, const char *id, bool look)
     struct err e;
     json_t *doc = json_pack("{s:s}", "id", id);
     if (vm_open(s, id, LOCK_NONE, &vm, &e) < 0) {
-        json_object_set_new(doc, "state", json_string("unreadable"));
+        bool gone = e.code == ERR_NO_VM;
+        json_object_set_new(doc, "state", json_string(gone ? "gone" : "unreadable"));
+        if (gone)
+            return doc;
         json_object_set_new(doc, "error", json_string(e.msg));
         return doc;
     }
-    json_object_set_new(doc, "directory", json_sprintf("%s/%s", s->path, id));
+    json_object_set_new(
+        doc, "directory",
+        json_sprintf("%s/%s%s", vm.fork ? s->runtime : s->path, vm.fork ? "forks/" : "", id));
     enum lock_kind held = lock_held(vm.fd, VM_LOCK);
     json_t *host = held == LOCK_EXCLUSIVE
                        ? call(s, id, "status", json_pack("{s:b}", "look", look), CALL_MS, NULL, &e)
@@ -144,6 +162,8 @@ char *live_summary(const json_t *status)
     if (live_is_running(status))
         return xasprintf("%s%s%s", state, *reason ? ": " : "", reason);
     const char *ended = text_of(status, "ended");
+    if (!*ended)
+        return xstrdup(state);
     if (json_is_true(json_object_get(status, "saved")))
         return xasprintf("%s (saved)", state);
     if (strcmp(ended, ENDED_SAVED) == 0)
@@ -207,7 +227,7 @@ static json_t *wait_for_rest(const struct store *s, const char *id, int64_t dead
 {
     struct vm vm;
     if (vm_open_unread(s, id, LOCK_NONE, &vm, e) < 0)
-        return NULL;
+        return e->code == ERR_NO_VM ? live_status(s, id) : NULL;
     while (lock_held(vm.fd, VM_LOCK) == LOCK_EXCLUSIVE && clock_ms() < deadline)
         poll(NULL, 0, SETTLE_STEP_MS);
     vm_close(&vm);
@@ -222,7 +242,7 @@ int live_explain_gone(const struct store *s, const char *id, struct err *e)
     if (!status)
         return -1;
     AUTO_FREE char *summary = live_summary(status);
-    bool stopped = strcmp(text_of(status, "state"), "stopped") == 0;
+    bool stopped = choice_valid("stopped|gone", text_of(status, "state"));
     bool accident = choice_valid(ENDED_FAILED "|" ENDED_KILLED, text_of(status, "ended")) &&
                     !json_is_true(json_object_get(status, "saved"));
     if (stopped)

@@ -8,7 +8,8 @@
 #include "proto/client.h"
 #include "vm/store.h"
 
-// Everything about one VM as one document. A VM that cannot be read has an "error" in it.
+// Everything about one VM as one document. A VM that cannot be read has an "error" in it, one that
+// is not there any more (a fork that ended) the state "gone".
 json_t *live_status(const struct store *s, const char *id);
 
 // The same after a look into a running guest, for how busy it is; that may take 300 ms.

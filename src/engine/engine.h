@@ -40,6 +40,9 @@ struct engine_nic {
 struct engine_saved {
     int dir_fd;
     const json_t *engine;
+    // A fork: the guest's memory is a private copy-on-write of the saved one, whose digest was
+    // checked before. Else it is a copy, which other processes (a vsock device) may share.
+    bool private_ram;
 };
 
 // What to start; borrowed during the call only.
@@ -48,6 +51,7 @@ struct engine_spec {
     int dir_fd;          // the VM's directory
     const char *runtime; // directory for what this boot of the host may remember
     int lock_fd;         // inherited: the VM's lock ends with the last of both
+    bool fork;           // files of dir_fd are others' too, and stay as they are
     int console_fd;      // the guest's serial console
     int agent_fd;        // the agent's channel
     struct engine_nic nics[ENGINE_NICS_MAX];
@@ -79,6 +83,9 @@ struct engine_ops {
                             struct err *e);
     void (*resume)(struct engine *en, engine_done *done, void *arg);
     void (*pause)(struct engine *en, engine_done *done, void *arg);
+
+    // Reads all of a saved state and proves that it is whole.
+    int (*verify)(int dir_fd, const json_t *saved, struct err *e);
 
     // Writes the state of the paused guest into dir_fd (synced when `sync`) and says what must be
     // the same to restore it. Afterwards the guest stays paused: quit, or resume when the save is

@@ -9,7 +9,9 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/os.h"
 #include "base/worker.h"
+#include "host/fork.h"
 #include "host/run.h"
 #include "proto/line.h"
 #include "proto/unix.h"
@@ -19,10 +21,11 @@
 
 static int load_manifest(struct host *h, enum saved_kind kind, struct err *e)
 {
-    h->manifest = saved_manifest(h->vm.fd, kind, e);
-    if (!h->manifest || saved_check_files(&h->vm, h->manifest, kind, e) < 0)
+    h->manifest = saved_manifest(h->source->fd, kind, e);
+    if (!h->manifest)
         return -1;
-    return 0;
+    // Who made the fork has checked its base, and holds it.
+    return h->fork ? 0 : saved_check_files(h->source, h->manifest, kind, e);
 }
 
 // Somebody retired this state and died. Where the disk has not changed since, its guest has not run
@@ -61,7 +64,7 @@ static void note_bad_end(struct host *h)
 
 static int choose_state(struct host *h, struct err *e)
 {
-    enum saved_kind kind = saved_find(h->vm.fd);
+    enum saved_kind kind = h->fork ? SAVED_READY : saved_find(h->vm.fd);
     if (h->options->discard_state && kind != SAVED_NONE) {
         host_note(h, "cold boot: the saved state was discarded as asked");
         return 0;
@@ -134,29 +137,28 @@ static int match_nics(struct host *h, struct err *e)
 
 // --- the start ---
 
-// Tells who waits for the start how it went, once.
-static void notify(struct host *h, json_t *answer)
+void boot_started(struct host *h)
 {
     struct err e;
-    AUTO_FREE char *text = json_dumps(answer, JSON_COMPACT);
-    json_decref(answer);
     if (h->options->notify_fd < 0)
         return;
-    AUTO_FREE char *line = xasprintf("%s\n", text);
-    fd_write_all(h->options->notify_fd, line, strlen(line), &e);
-    close(h->options->notify_fd);
-    h->options->notify_fd = -1;
+    json_t *answer = line_answer_ok(NULL, host_status(h));
+    AUTO_FREE char *line = line_text(answer);
+    json_decref(answer);
+    AUTO_CLOSE int fd = TAKE_FD(h->options->notify_fd);
+    if (fd_write_all(fd, line, strlen(line), &e) < 0 && h->fork)
+        host_halt(h, "who asked for this fork is gone");
 }
 
 // A host that cannot run VMs says so plainly; what is wrong with a saved state comes with a way
 // out.
 static void explain_resume(const struct host *h, struct err *e)
 {
-    if (h->resumed && e->code == ERR_FAILED)
+    if (h->resumed && !h->fork && e->code == ERR_FAILED)
         err_wrap(e, "cannot resume (the saved state is kept; --discard-state boots without it)");
 }
 
-static void fail_start(struct host *h, const struct err *why)
+void boot_failed(struct host *h, const struct err *why)
 {
     if (h->failure.code)
         return;
@@ -202,7 +204,7 @@ static void on_resumed(void *arg, const struct err *why)
     struct host *h = arg;
     struct err e;
     if (why) { // a state stays retired: the next run finds out whether the guest ran
-        fail_start(h, why);
+        boot_failed(h, why);
         return;
     }
     // The guest runs: its saved state is of the past for good.
@@ -211,7 +213,7 @@ static void on_resumed(void *arg, const struct err *why)
     sweep(h);
     if (h->resumed)
         host_plug_vsock(h);
-    notify(h, line_answer_ok(NULL, host_status(h)));
+    boot_started(h);
 }
 
 // The guest is loaded and stands still. From here on it may run, and the records must say so first.
@@ -220,14 +222,18 @@ static void on_loaded(void *arg, const struct err *why)
     struct host *h = arg;
     struct err e;
     if (why || h->state == ST_STOPPING) {
-        fail_start(h, why);
+        boot_failed(h, why);
         return;
     }
     host_sync_link(h);
+    if (h->fork) {
+        fork_loaded(h);
+        return;
+    }
     int (*put_away)(int, struct err *) = h->resumed ? saved_retire : saved_discard;
     h->begun = record_begin(h->vm.fd, h->resumed ? "resumed" : "cold", h->note, &e) == 0;
     if (!h->begun || put_away(h->vm.fd, &e) < 0) {
-        fail_start(h, &e);
+        boot_failed(h, &e);
         return;
     }
     agent_open(h->agent);
@@ -236,7 +242,7 @@ static void on_loaded(void *arg, const struct err *why)
 
 static int start_engine(struct host *h, int console_fd, int agent_fd, struct err *e)
 {
-    AUTO_CLOSE int saved_fd = h->manifest ? saved_open(h->vm.fd, SAVED_READY, e) : -1;
+    AUTO_CLOSE int saved_fd = h->manifest ? saved_open(h->source->fd, SAVED_READY, e) : -1;
     if (h->manifest && saved_fd < 0)
         return -1;
     // A device that is in the machine from the start; after a resume one is plugged.
@@ -244,18 +250,20 @@ static int start_engine(struct host *h, int console_fd, int agent_fd, struct err
     if (h->vsock && !h->manifest && vsock_fd < 0)
         return -1;
     struct engine_saved saved = {.dir_fd = saved_fd,
-                                 .engine = json_object_get(h->manifest, "engine")};
+                                 .engine = json_object_get(h->manifest, "engine"),
+                                 .private_ram = h->fork && fork_cid(h->fork) == 0};
     struct engine_spec spec = {
         .config = &h->vm.config,
-        .dir_fd = h->vm.fd,
+        .dir_fd = h->source->fd,
         .runtime = h->store.runtime,
         .lock_fd = h->vm.lock_fd,
+        .fork = h->fork != NULL,
         .console_fd = console_fd,
         .agent_fd = agent_fd,
         .nic_count = h->nic_count,
-        .overlay_fd = -1,
+        .overlay_fd = h->fork ? fork_overlay(h->fork) : -1,
         .layers = &h->layers,
-        .vsock = h->vsock != NULL,
+        .vsock = h->vm.config.vsock && os_vhost_user,
         .vsock_fd = vsock_fd,
         .saved = h->manifest ? &saved : NULL,
     };
@@ -295,6 +303,8 @@ static int open_lower_disks(struct host *h, struct err *e)
 {
     struct disk_info info;
     const char *format = h->vm.config.disk_format;
+    if (h->fork) // whose own is empty yet
+        return 0;
     if (!format || strcmp(format, "qcow2") != 0)
         return 0;
     if (disk_probe_own(h->vm.fd, &info, e) < 0)

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "host/host.h"
+#include "host/fork.h"
 
 bool host_ready(const struct host *h)
 {
@@ -61,6 +61,8 @@ json_t *host_status(const struct host *h)
     for (int i = 0; i < h->nic_count; i++)
         json_array_append_new(nics, nic_document(h, i));
     json_object_set_new(doc, "nics", nics);
+    if (h->fork)
+        json_object_set_new(doc, "fork", fork_status(h->fork));
     if (h->vsock)
         json_object_set_new(doc, "vsock", vsock_status(h->vsock));
     json_t *agent = h->agent ? agent_status(h->agent) : json_object();
@@ -112,6 +114,11 @@ static void verb_stop(void *arg, struct request *rq, const json_t *args)
     struct host *h = arg;
     struct err e;
     bool sync = !json_is_false(json_object_get(args, "sync"));
+    if (h->fork) {
+        err_set(&e, ERR_BUSY, "a fork is not saved: 'halt' ends it, 'clone' makes a VM of it");
+        request_error(rq, &e);
+        return;
+    }
     if (h->state == ST_SAVING || h->state == ST_STOPPING) {
         wait_for_end(h, rq);
         return;
@@ -166,7 +173,22 @@ static void verb_resume(void *arg, struct request *rq, const json_t *args)
 {
     (void)args;
     struct host *h = arg;
-    let_engine(h, IN_RESUME, rq, h->ops ? h->ops->resume : NULL);
+    if (h->fork && fork_is_held(h->fork))
+        fork_release(h, 0, rq);
+    else
+        let_engine(h, IN_RESUME, rq, h->ops ? h->ops->resume : NULL);
+}
+
+static void verb_release(void *arg, struct request *rq, const json_t *args)
+{
+    struct host *h = arg;
+    struct err e;
+    if (h->fork && fork_is_held(h->fork)) {
+        fork_release(h, (uint64_t)json_integer_value(json_object_get(args, "at")), rq);
+        return;
+    }
+    err_set(&e, ERR_BUSY, "it is not held");
+    request_error(rq, &e);
 }
 
 static void answer_attach(void *arg, json_t *nic)
@@ -235,15 +257,8 @@ static void verb_resize(void *arg, struct request *rq, const json_t *args)
 }
 
 const struct verb host_verbs[] = {
-    {"status", verb_status},
-    {"stop", verb_stop},
-    {"halt", verb_halt},
-    {"pause", verb_pause},
-    {"resume", verb_resume},
-    {"attach", verb_attach},
-    {"detach", verb_detach},
-    {"exec", verb_exec},
-    {"signal", verb_signal},
-    {"resize", verb_resize},
-    {0},
+    {"status", verb_status}, {"stop", verb_stop},     {"halt", verb_halt},
+    {"pause", verb_pause},   {"resume", verb_resume}, {"release", verb_release},
+    {"attach", verb_attach}, {"detach", verb_detach}, {"exec", verb_exec},
+    {"signal", verb_signal}, {"resize", verb_resize}, {0},
 };

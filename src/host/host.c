@@ -13,9 +13,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"
+#include "host/fork.h"
 #include "host/run.h"
 #include "proto/line.h"
 #include "proto/unix.h"
+#include "vm/fork.h"
 
 enum { DYING_MS = 3000, DYING_STEP_MS = 10 };
 
@@ -184,13 +186,20 @@ static void on_clock_set(void *arg, const struct err *why)
     log_line("agent: ready");
     h->clock_right = true;
     tell_agent(h);
+    if (h->fork && host_ready(h))
+        fork_ready(h);
+}
+
+void host_set_clock(struct host *h)
+{
+    h->clock_right = false;
+    agent_set_clock(h->agent, on_clock_set, h);
 }
 
 static void on_agent_ready(void *arg)
 {
     struct host *h = arg;
-    h->clock_right = false;
-    agent_set_clock(h->agent, on_clock_set, h);
+    host_set_clock(h);
     macs_apply(h);
 }
 
@@ -268,7 +277,7 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
     if (h->state == ST_STARTING || h->state == ST_RESTORING) {
         err_set(&h->failure, ERR_INTERRUPTED, "interrupted before its guest ran");
         host_halt(h, "interrupted");
-    } else if (sig != SIGINT) {
+    } else if (sig != SIGINT || h->fork) {
         host_halt(h, "Host was told to end");
     } else if (save_start(h, true, &e) < 0) {
         log_line("%s", e.msg);
@@ -343,7 +352,7 @@ int host_open_nic(struct host *h, struct err *e)
 
 int host_open_vsock(struct host *h, struct err *e)
 {
-    if (!h->vm.config.vsock || !os_vhost_user)
+    if (!h->vm.config.vsock || !os_vhost_user || (h->fork && fork_cid(h->fork) == 0))
         return 0;
     char *path = NULL;
     if (runtime_path(&h->store, h->options->id, RUNTIME_VSOCK, &path, e) < 0)
@@ -354,8 +363,10 @@ int host_open_vsock(struct host *h, struct err *e)
             ? json_pack("{s:s, s:s, s:s}", "ip", plan.ip, "mask", plan.mask, "gw", plan.gw)
             : NULL;
     AUTO_FREE char *line = told ? line_text(told) : xstrdup("wait\n");
-    struct vsock_options options = {
-        .path = path, .port = (uint32_t)h->vm.config.port, .address = line};
+    struct vsock_options options = {.path = path,
+                                    .cid = h->fork ? fork_cid(h->fork) : VSOCK_USUAL_CID,
+                                    .port = (uint32_t)h->vm.config.port,
+                                    .address = line};
     h->vsock = vsock_new(h->base, &options, e);
     json_decref(told);
     free(path);
@@ -379,6 +390,9 @@ static void close_run(struct host *h)
     if (h->engine)
         h->ops->free(TAKE_PTR(h->engine));
     layers_close(&h->layers);
+    if (h->fork)
+        fork_remove(&h->vm);
+    fork_free(TAKE_PTR(h->fork));
     vm_close(&h->vm);
 }
 
@@ -414,23 +428,49 @@ static void host_free(struct host *h)
     free(h);
 }
 
+static bool answers(const struct store *s, const char *id)
+{
+    struct err ignored;
+    AUTO_FREE char *control = NULL;
+    if (runtime_path(s, id, RUNTIME_CONTROL, &control, &ignored) < 0)
+        return false;
+    AUTO_CLOSE int fd = unix_connect(control, NULL, &ignored);
+    return fd >= 0;
+}
+
+static bool fork_answers(const struct store *s, const char *base)
+{
+    char **forks = forks_list(s, base);
+    bool one = false;
+    for (char **id = forks; *id && !one; id++)
+        one = answers(s, *id);
+    store_list_free(forks);
+    return one;
+}
+
 // A Host that was killed leaves an engine that holds the lock for a moment. One that answers is
 // busy.
 static int open_vm(struct host *h, struct err *e)
 {
-    AUTO_FREE char *control = NULL;
-    struct err ignored;
-    if (runtime_path(&h->store, h->options->id, RUNTIME_CONTROL, &control, e) < 0)
-        return -1;
+    const char *id = h->options->id;
     for (int64_t deadline = clock_ms() + DYING_MS;; poll(NULL, 0, DYING_STEP_MS)) {
-        if (vm_open(&h->store, h->options->id, LOCK_EXCLUSIVE, &h->vm, e) == 0)
+        if (vm_open(&h->store, id, LOCK_EXCLUSIVE, &h->vm, e) == 0)
             return 0;
-        if (e->code != ERR_BUSY || clock_ms() > deadline)
-            return -1;
-        AUTO_CLOSE int fd = unix_connect(control, NULL, &ignored);
-        if (fd >= 0)
+        if (e->code != ERR_BUSY || clock_ms() > deadline || answers(&h->store, id) ||
+            fork_answers(&h->store, id))
             return -1;
     }
+}
+
+static int open_source(struct host *h, struct err *e)
+{
+    h->source = &h->vm;
+    if (h->options->fork)
+        return fork_open(h, e);
+    if (open_vm(h, e) < 0)
+        return -1;
+    file_sweep_temporaries(h->vm.fd, NULL);
+    return 0;
 }
 
 static int run_guest(struct host *h, struct err *e)
@@ -454,9 +494,8 @@ int host_run(struct host_options *options, struct err *e)
     watch_signals(h);
     int result = store_open(&h->store, options->home, e);
     if (result == 0) {
-        result = open_vm(h, e);
+        result = open_source(h, e);
         if (result == 0) {
-            file_sweep_temporaries(h->vm.fd, NULL);
             result = run_guest(h, e);
             close_run(h);
             answer_waiting(h);

@@ -28,6 +28,10 @@ struct host_options {
     const char *assign_ip;      // IP/MASK/GW that the guest may ask for; NULL: none
     const char *attach_network; // server path; NULL: the configuration's serverSocket
     int notify_fd;              // one line about how the start went; -1: none
+    bool fork;                  // `id` is one
+    bool hold;                  // it stands still once it has its identity
+    int lock_fd;                // of its directory, held
+    int tie_fd;                 // readable when it shall end (os_process_watch()); -1: none
 };
 
 // A NIC in the guest: which role it has now, and the MAC that the guest still has for it.
@@ -42,7 +46,9 @@ struct host {
     struct event_base *base;
     struct store store;
     struct vm vm;
-    struct layers layers; // the disks below its own
+    struct layers layers;    // the disks below its own
+    struct fork *fork;       // NULL: it is none
+    const struct vm *source; // whose kernel and saved state it runs from: vm, or a fork's base
 
     enum state state;
     char *reason;          // of the state, where it has one
@@ -87,16 +93,20 @@ void host_end(struct host *h, const char *ended);                   // the engin
 void host_note(struct host *h, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 void host_halt(struct host *h, const char *why);
+void host_set_clock(struct host *h);  // the guest's
 void host_plug_vsock(struct host *h); // a fresh device, after a resume or a save that failed
 void host_sync_link(struct host *h);  // the guest's cable follows the socket
 
 // boot.c: from a VM at rest to a running guest.
 int boot_start(struct host *h, struct err *e);
+void boot_started(struct host *h);                       // who waits is told
+void boot_failed(struct host *h, const struct err *why); // the run ends, and why is told
 
 // macs.c: each NIC gets the MAC that the configuration asks for, before it is connected.
-void macs_begin(struct host *h); // right after a restore
-void macs_apply(struct host *h); // the agent is there
-void macs_reset(struct host *h); // a reboot gave every NIC its own MAC
+void macs_begin(struct host *h);   // right after a restore
+void macs_apply(struct host *h);   // the agent is there
+void macs_reset(struct host *h);   // a reboot gave every NIC its own MAC
+void macs_connect(struct host *h); // frames may leave
 
 // save.c
 int save_start(struct host *h, bool sync, struct err *e); // refuses, or answers h->waiting later

@@ -6,7 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "host/host.h"
+#include "host/fork.h"
 
 enum { AGENT_SECONDS = 10 };
 
@@ -15,16 +15,24 @@ static bool is_right(const struct host_nic *n)
     return memcmp(&n->mac, &n->actual, sizeof n->mac) == 0;
 }
 
+void macs_connect(struct host *h)
+{
+    if (h->nic)
+        nic_hold(h->nic, false);
+    host_sync_link(h); // a NIC that was plugged anew has its cable in
+}
+
 static void settled(struct host *h)
 {
     if (--h->macs_pending > 0)
         return;
     if (h->replug_failed) // as a note says
         host_note(h, "by now every NIC has its MAC");
-    if (h->nic)
-        nic_hold(h->nic, false);
-    host_sync_link(h); // a NIC that was plugged anew has its cable in
+    if (!h->fork || !fork_will_hold(h->fork))
+        macs_connect(h);
     server_event(h->control, json_pack("{s:s, s:b}", "event", "agent", "ready", host_ready(h)));
+    if (h->fork && host_ready(h))
+        fork_ready(h);
 }
 
 static int index_of(const struct host *h, const struct host_nic *n)

@@ -1,5 +1,5 @@
-// Host: `Host run --id ID …`, the process that owns one running VM. Usually started by `tailmac
-// run`.
+// Host: `Host run --id ID …`, the process that owns one running VM, and `Host fork …` with one
+// fork. Usually started by `tailmac run` and `tailmac fork`.
 #include <fcntl.h>
 #include <popt.h>
 #include <stdio.h>
@@ -15,6 +15,8 @@
 struct arguments {
     char *home, *id, *attach_network, *assign_ip;
     int headless, disconnected_nic, nat_nic, discard_state, notify_fd, version;
+    int hold, lock_fd, tie_fd;
+    bool fork;
 };
 
 static int usage(const char *what, const char *detail)
@@ -44,11 +46,16 @@ static int parse(int argc, const char **argv, struct arguments *a)
          "boot cold; a saved state is removed", NULL},
         {"notify-fd", 0, POPT_ARG_INT | ONE, &a->notify_fd, 0,
          "write one JSON line there when the guest runs, or does not", "N"},
+        {"lock-fd", 0, POPT_ARG_INT | ONE, &a->lock_fd, 0, "fork: the lock of its directory", "N"},
+        {"hold", 0, POPT_ARG_NONE | ONE, &a->hold, 0,
+         "fork: pause the guest once it has its identity", NULL},
+        {"tie-fd", 0, POPT_ARG_INT | ONE, &a->tie_fd, 0,
+         "fork: end when this process descriptor becomes readable", "N"},
         {"version", 0, POPT_ARG_NONE | ONE, &a->version, 0, "print the version", NULL},
         POPT_AUTOHELP POPT_TABLEEND,
     };
     poptContext ctx = poptGetContext("Host", argc, argv, table, 0);
-    poptSetOtherOptionHelp(ctx, "run --id ID [OPTION...]");
+    poptSetOtherOptionHelp(ctx, "run|fork --id ID [OPTION...]");
     int rc = poptGetNextOpt(ctx);
     int result = 0;
     struct address_plan plan;
@@ -58,10 +65,12 @@ static int parse(int argc, const char **argv, struct arguments *a)
         result = 1 + usage(poptStrerror(rc), poptBadOption(ctx, 0));
     else if (a->version)
         result = 1 + (puts("Host " TAILMAC_VERSION) < 0);
-    else if (!verb || strcmp(verb, "run") != 0 || poptPeekArg(ctx))
-        result = 1 + usage("the only command is 'run'", poptPeekArg(ctx));
+    else if (!verb || !choice_valid("run|fork", verb) || poptPeekArg(ctx))
+        result = 1 + usage("the commands are 'run' and 'fork'", poptPeekArg(ctx));
     else if (!a->id)
         result = 1 + usage("--id is missing", NULL);
+    else if ((a->fork = strcmp(verb, "fork") == 0) && a->lock_fd < 0)
+        result = 1 + usage("--lock-fd is missing: forks are made by 'tailmac fork'", NULL);
     else if (a->assign_ip && address_plan_parse(a->assign_ip, &plan, &e) < 0)
         result = 1 + usage("--assign-ip", e.msg);
     poptFreeContext(ctx);
@@ -84,7 +93,7 @@ static int report(const struct host_options *o, const struct err *e)
 
 int main(int argc, const char **argv)
 {
-    struct arguments a = {.notify_fd = -1};
+    struct arguments a = {.notify_fd = -1, .lock_fd = -1, .tie_fd = -1};
     stdio_fill();
     int parsed = parse(argc, argv, &a);
     AUTO_FREE char *home = a.home;
@@ -103,6 +112,10 @@ int main(int argc, const char **argv)
         .attach_network = attach_network,
         .assign_ip = assign_ip,
         .notify_fd = a.notify_fd,
+        .fork = a.fork,
+        .hold = a.hold,
+        .lock_fd = a.lock_fd,
+        .tie_fd = a.tie_fd,
     };
     struct err e;
     if (options.notify_fd >= 0) // the engine must not keep it open

@@ -57,6 +57,7 @@ enum { WIRE_HEADER = 12 };
 struct vsock_device {
     struct event_base *base;
     struct links *links;
+    uint32_t cid;
     int fd; // to the engine; -1: none
     struct event *engine;
     struct event *pump; // activated by hand
@@ -422,7 +423,7 @@ static bool enable(struct vsock_device *d, struct message *m)
 
 static bool get_config(struct vsock_device *d, struct message *m)
 {
-    const uint64_t cid = VSOCK_GUEST_CID;
+    const uint64_t cid = d->cid;
     uint64_t end = (uint64_t)m->config.offset + m->config.size;
     uint32_t header = offsetof(struct message, config.data) - offsetof(struct message, bytes);
     if (m->size < header || end > sizeof cid)
@@ -487,10 +488,10 @@ static void on_engine(evutil_socket_t fd, short what, void *arg)
 
 // --- the whole ---
 
-struct vsock_device *vsock_device_new(struct event_base *base, struct links *links)
+struct vsock_device *vsock_device_new(struct event_base *base, struct links *links, uint32_t cid)
 {
     struct vsock_device *d = xcalloc(1, sizeof *d);
-    *d = (struct vsock_device){.base = base, .links = links, .fd = -1};
+    *d = (struct vsock_device){.base = base, .links = links, .cid = cid, .fd = -1};
     d->pump = event_new(base, -1, 0, on_pump, d);
     for (int i = 0; i < RINGS; i++) {
         d->ring[i].kick_fd = -1;

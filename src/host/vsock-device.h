@@ -7,11 +7,9 @@
 
 #include "host/vsock-links.h"
 
-enum { VSOCK_GUEST_CID = 3 }; // the same for every guest: each has a device of its own
-
 struct vsock_device;
 
-struct vsock_device *vsock_device_new(struct event_base *base, struct links *links);
+struct vsock_device *vsock_device_new(struct event_base *base, struct links *links, uint32_t cid);
 void vsock_device_free(struct vsock_device *d);
 
 // A fresh device for an engine that speaks through this socket (taken, non-blocking). What was

@@ -46,6 +46,7 @@ struct vsock {
     struct event_base *base;
     char *path;
     char *address;
+    uint32_t cid;
     uint32_t port;
     struct evconnlistener *listener;
     struct links *links;
@@ -230,10 +231,11 @@ struct vsock *vsock_new(struct event_base *base, const struct vsock_options *opt
     *v = (struct vsock){.base = base,
                         .path = xstrdup(options->path),
                         .address = xstrdup(options->address),
-                        .port = options->port};
+                        .port = options->port,
+                        .cid = options->cid};
     const struct links_hooks hooks = {.dial = dial, .pump = pump, .arg = v};
-    v->links = links_new(base, VSOCK_GUEST_CID, &hooks);
-    v->device = vsock_device_new(base, v->links);
+    v->links = links_new(base, options->cid, &hooks);
+    v->device = vsock_device_new(base, v->links, options->cid);
     v->retry = evtimer_new(base, connect_port, v);
     v->listener = evconnlistener_new(base, on_accept, v,
                                      LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
@@ -276,8 +278,8 @@ void vsock_reset(struct vsock *v)
 
 json_t *vsock_status(const struct vsock *v)
 {
-    return json_pack("{s:s, s:i, s:I, s:b, s:i}", "path", v->path, "cid", VSOCK_GUEST_CID, "port",
-                     (json_int_t)v->port, "connected",
+    return json_pack("{s:s, s:I, s:I, s:b, s:i}", "path", v->path, "cid", (json_int_t)v->cid,
+                     "port", (json_int_t)v->port, "connected",
                      v->keeper && links_open(v->links, v->keeper_port), "connections",
                      links_count(v->links));
 }

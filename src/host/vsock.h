@@ -10,12 +10,16 @@
 
 #include "base/err.h"
 
-enum { VSOCK_ADDRESS_PORT = 51011 }; // of CID 2: Host tells the guest its address there
+enum {
+    VSOCK_ADDRESS_PORT = 51011, // of CID 2: Host tells the guest its address there
+    VSOCK_USUAL_CID = 3,        // the same for every guest: each has a device of its own
+};
 
 struct vsock;
 
 struct vsock_options {
     const char *path;    // of the socket for programs
+    uint32_t cid;        // the guest's
     uint32_t port;       // of the guest: Host connects to it and keeps the connection open
     const char *address; // the line that is read from VSOCK_ADDRESS_PORT
 };

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -14,13 +13,13 @@
 #include "base/interrupt.h"
 #include "base/mem.h"
 #include "base/os.h"
+#include "vm/fork.h"
+#include "vm/locked-dir.h"
 #include "vm/runtime.h"
 #include "vm/store.h"
 
 #define DRAFT ".new-"
 #define GONE ".gone-"
-
-enum { ABANDONED = 60 }; // seconds after which a hidden directory without a lock file is nobody's
 
 static char *hidden_name(const char *prefix, const char *id)
 {
@@ -34,23 +33,6 @@ static int exists(const struct new_vm *draft, struct err *e)
     return err_set(e, ERR_EXISTS, "'%s' exists already in %s", draft->id, draft->store->path);
 }
 
-// The lock file gets its name only when it is locked, so that a sweep never sees an unlocked one.
-static int make_locked_dir(struct new_vm *draft, struct err *e)
-{
-    int bundle = draft->store->fd;
-    if (mkdirat(bundle, draft->name, 0700) < 0)
-        return err_sys(e, "cannot make a directory in %s", draft->store->path);
-    draft->fd = openat(bundle, draft->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (draft->fd < 0)
-        return err_sys(e, "cannot open %s", draft->name);
-    draft->lock_fd = lock_take(draft->fd, ".lock", LOCK_EXCLUSIVE, e);
-    if (draft->lock_fd < 0)
-        return -1;
-    if (renameat(draft->fd, ".lock", draft->fd, VM_LOCK) < 0)
-        return err_sys(e, "cannot lock %s", draft->name);
-    return 0;
-}
-
 int new_vm_begin(const struct store *s, const char *id, struct new_vm *draft, struct err *e)
 {
     struct stat st;
@@ -59,11 +41,13 @@ int new_vm_begin(const struct store *s, const char *id, struct new_vm *draft, st
         return -1;
     draft->id = xstrdup(id);
     draft->name = hidden_name(DRAFT, id);
-    bool taken = fstatat(s->fd, id, &st, AT_SYMLINK_NOFOLLOW) == 0;
-    if (!taken && make_locked_dir(draft, e) == 0)
+    bool taken = fstatat(s->fd, id, &st, AT_SYMLINK_NOFOLLOW) == 0 || fork_exists(s, id);
+    if (!taken && locked_dir_make(s->fd, draft->name, &draft->fd, &draft->lock_fd, e) == 0)
         return 0;
     if (taken)
         exists(draft, e);
+    else
+        err_wrap(e, "in %s", s->path);
     new_vm_abandon(draft);
     return -1;
 }
@@ -134,27 +118,13 @@ void new_vm_abandon(struct new_vm *draft)
     *draft = (struct new_vm){.fd = -1, .lock_fd = -1};
 }
 
-// Takes the lock of a hidden directory. -1 when it is somebody's: the lock is held, or it was made
-// so lately that its maker may not have come to lock it.
-static bool is_abandoned(int dirfd, int *lock_fd)
-{
-    struct err ignored;
-    struct stat st;
-    *lock_fd = -1;
-    if (fstatat(dirfd, VM_LOCK, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-        *lock_fd = lock_take(dirfd, VM_LOCK, LOCK_EXCLUSIVE, &ignored);
-        return *lock_fd >= 0;
-    }
-    return fstat(dirfd, &st) == 0 && time(NULL) - st.st_mtime > ABANDONED;
-}
-
 static void sweep(const struct store *s, const char *name)
 {
     struct err ignored;
     AUTO_CLOSE int fd = openat(s->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     AUTO_CLOSE int lock_fd = -1;
     // By name: when its maker published it meanwhile, the name is gone and nothing is removed.
-    if (fd >= 0 && is_abandoned(fd, &lock_fd))
+    if (fd >= 0 && locked_dir_abandoned(fd, &lock_fd))
         tree_remove(s->fd, name, &ignored);
 }
 
@@ -166,6 +136,7 @@ void store_sweep(const struct store *s)
         if (strncmp(entry->d_name, DRAFT, strlen(DRAFT)) == 0 ||
             strncmp(entry->d_name, GONE, strlen(GONE)) == 0)
             sweep(s, entry->d_name);
+    forks_sweep(s);
 }
 
 int vm_delete(struct vm *vm, struct err *e)

@@ -81,7 +81,7 @@ int runtime_path(const struct store *s, const char *id, const char *suffix, char
 void runtime_remove(const struct store *s, const char *id)
 {
     static const char *const suffixes[] = {RUNTIME_CONTROL, RUNTIME_CONSOLE, RUNTIME_VSOCK,
-                                           RUNTIME_NIC};
+                                           RUNTIME_NIC, RUNTIME_VERIFIED};
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
         AUTO_FREE char *path = xasprintf("%s/%s%s", s->runtime, id, suffixes[i]);
         unlink(path);

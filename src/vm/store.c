@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "vm/disk.h"
+#include "vm/fork.h"
 #include "vm/runtime.h"
 
 enum { CONFIG_LIMIT = 1 << 20 }; // bytes of a config.json
@@ -98,6 +99,13 @@ char **store_list(const struct store *s, struct err *e)
         ids[n++] = xstrdup(entry->d_name);
         ids[n] = NULL;
     }
+    char **forks = forks_list(s, NULL);
+    for (char **id = forks; *id; id++) {
+        ids = xrealloc(ids, (n + 2) * sizeof *ids);
+        ids[n++] = *id;
+        ids[n] = NULL;
+    }
+    free(forks);
     qsort(ids, n, sizeof *ids, by_name);
     return ids;
 }
@@ -109,8 +117,31 @@ void store_list_free(char **ids)
     free(ids);
 }
 
+// "a, b and 3 more"; NULL: it has none. The caller frees.
+static char *name_forks(const struct vm *vm)
+{
+    enum { NAMED = 3 };
+    char **ids = forks_list(vm->store, vm->id);
+    char *text = NULL;
+    int n = 0;
+    for (; ids[n]; n++) {
+        if (n >= NAMED)
+            continue;
+        AUTO_FREE char *before = text;
+        text = before ? xasprintf("%s, %s", before, ids[n]) : xstrdup(ids[n]);
+    }
+    store_list_free(ids);
+    if (n <= NAMED)
+        return text;
+    AUTO_FREE char *some = text;
+    return xasprintf("%s and %d more", some, n - NAMED);
+}
+
 static int busy(const struct vm *vm, struct err *e)
 {
+    AUTO_FREE char *forks = name_forks(vm);
+    if (forks)
+        return err_set(e, ERR_BUSY, "VM '%s' has forks: %s", vm->id, forks);
     if (lock_held(vm->fd, VM_LOCK) == LOCK_SHARED)
         return err_set(e, ERR_BUSY,
                        "VM '%s' is being copied, or its disk is in use by forks or "
@@ -134,15 +165,27 @@ static bool still_there(const struct vm *vm)
            by_fd.st_dev == by_id.st_dev && by_fd.st_ino == by_id.st_ino;
 }
 
-static int open_and_lock(struct vm *vm, enum lock_kind lock, struct err *e)
+static void open_dir(struct vm *vm)
 {
     vm->fd = openat(vm->store->fd, vm->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (vm->fd >= 0 || errno != ENOENT)
+        return;
+    AUTO_CLOSE int forks = forks_open(vm->store);
+    vm->fd = forks < 0 ? -1 : openat(forks, vm->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    vm->fork = vm->fd >= 0;
+}
+
+static int open_and_lock(struct vm *vm, enum lock_kind lock, struct err *e)
+{
+    open_dir(vm);
     if (vm->fd < 0 && errno != ENOENT && errno != ENOTDIR)
         return err_sys(e, "cannot open VM '%s'", vm->id);
     if (vm->fd < 0 || !vm_has_file(vm, VM_CONFIG))
         return no_vm(vm, e);
     if (lock == LOCK_NONE)
         return 0;
+    if (vm->fork) // which is Host's from its first moment to its last
+        return lock_held(vm->fd, VM_LOCK) == LOCK_NONE ? no_vm(vm, e) : busy(vm, e);
     vm->lock_fd = lock_take(vm->fd, VM_LOCK, lock, e);
     if (vm->lock_fd < 0 && e->code == ERR_BUSY)
         return busy(vm, e);

@@ -36,7 +36,7 @@ struct store {
 int store_open(struct store *s, const char *home, struct err *e);
 void store_close(struct store *s);
 
-// Ids of all VMs, sorted, NULL-terminated; free with store_list_free().
+// Ids of all VMs and forks, sorted, NULL-terminated; free with store_list_free().
 char **store_list(const struct store *s, struct err *e);
 void store_list_free(char **ids);
 
@@ -46,6 +46,7 @@ struct vm {
     char *id;
     int fd;      // the directory
     int lock_fd; // -1 when opened with LOCK_NONE
+    bool fork;   // it is one (vm/fork.h): not of the bundle, and gone when its Host is
     struct vm_config config;
 };
 
@@ -80,7 +81,7 @@ int new_vm_begin(const struct store *s, const char *id, struct new_vm *draft, st
 int new_vm_publish(struct new_vm *draft, const struct vm_config *c, bool sync, struct err *e);
 void new_vm_abandon(struct new_vm *draft);
 
-// Removes hidden directories that no process holds.
+// Removes hidden directories that no process holds, and what is left of forks.
 void store_sweep(const struct store *s);
 
 // Removes a VM (which the caller holds exclusively) and its run-time files: renamed away first, so
@@ -93,6 +94,7 @@ int vm_delete(struct vm *vm, struct err *e);
 #define RUNTIME_CONSOLE ".console"
 #define RUNTIME_VSOCK ".vsock"
 #define RUNTIME_NIC ".nic"
+#define RUNTIME_VERIFIED ".verified" // its saved state was read and found whole
 int runtime_path(const struct store *s, const char *id, const char *suffix, char **out,
                  struct err *e);
 // Unlinks every run-time file of a VM that does not run (the caller holds its lock).

@@ -155,7 +155,8 @@ static void open_world(struct world *w)
     w->path = xasprintf("%s/a", w->dir);
     w->served = xasprintf("%s_%d", w->path, LISTENED);
     w->listener = unix_listen(w->served, &e);
-    struct vsock_options options = {.path = w->path, .port = 9, .address = "wait\n"};
+    struct vsock_options options = {
+        .path = w->path, .cid = VSOCK_USUAL_CID, .port = 9, .address = "wait\n"};
     w->vsock = vsock_new(w->base, &options, &e);
     fake_open(&w->g, w->base, vsock_renew(w->vsock, &e));
     for (int i = 0; i < PROGRAMS; i++)

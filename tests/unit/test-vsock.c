@@ -35,7 +35,8 @@ static int make(void **state)
         return -1;
     w->base = event_base_new();
     w->path = xasprintf("%s/a.vsock", w->dir->path);
-    struct vsock_options options = {.path = w->path, .port = PORT, .address = "wait\n"};
+    struct vsock_options options = {
+        .path = w->path, .cid = VSOCK_USUAL_CID, .port = PORT, .address = "wait\n"};
     AUTO_FREE char *served = xasprintf("%s_%d", w->path, SERVED);
     w->listener = unix_listen(served, &e);
     w->vsock = vsock_new(w->base, &options, &e);

@@ -8,6 +8,8 @@
 #include "engine/qemu/internal.h"
 #include "vm/store.h"
 
+#define FORK_CACHE_MIB "24"
+
 // An option whose value is a JSON object: no comma in a value can become another option.
 static void add_json(struct argv *a, const char *option, json_t *value)
 {
@@ -41,7 +43,9 @@ static void add_machine(struct argv *a, const struct engine *en, const struct en
         argv_add(a, "%s", en->machine.uuid);
     }
     argv_add(a, "-accel");
-    argv_add(a, "%s", accel_name(en->accel.accel));
+    // Forks are many, and each has a translator whose cache, left alone, takes what it can get.
+    bool bounded = en->fork && en->accel.accel == ACCEL_TCG;
+    argv_add(a, "%s%s", accel_name(en->accel.accel), bounded ? ",tb-size=" FORK_CACHE_MIB : "");
     argv_add(a, "-cpu");
     argv_add(a, "%s", en->machine.cpu);
     argv_add(a, "-smp");
@@ -50,7 +54,8 @@ static void add_machine(struct argv *a, const struct engine *en, const struct en
     argv_add(a, "%lluM", (unsigned long long)(en->ram_size >> 20));
     add_json(a, "-object",
              json_pack("{s:s, s:s, s:I, s:s, s:b}", "qom-type", "memory-backend-file", "id", "ram",
-                       "size", (json_int_t)en->ram_size, "mem-path", ram, "share", 1));
+                       "size", (json_int_t)en->ram_size, "mem-path", ram, "share",
+                       !en->ram_private));
 }
 
 static void add_boot(struct argv *a, const struct vm_config *c)

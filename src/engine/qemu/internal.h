@@ -33,6 +33,8 @@ struct engine {
     int ssh_port;
     uint64_t ram_size;
     int ram_fd;
+    bool ram_private; // ram_fd is the saved memory itself, mapped copy-on-write
+    bool fork;
     struct ticks born; // when the process was started
 
     struct qmp *qmp;
@@ -79,8 +81,11 @@ json_t *nic_device_args(const struct mac *mac, int index);
 json_t *nic_backend_args(const struct engine_nic *nic, int index, const char *fd_name);
 
 // migrate.c: state out and in.
-int qemu_load_ram(struct engine *en, struct err *e); // in a thread, beside QEMU's start
-void qemu_load(struct engine *en);                   // goes on when QEMU and RAM are both ready
+int qemu_verify(int dir_fd, const json_t *saved, struct err *e); // engine_ops.verify
+int qemu_map_ram(struct engine *en, struct err *e); // the saved memory itself, copy-on-write
+int qemu_load_ram(struct engine *en,
+                  struct err *e);  // a copy of it, in a thread, beside QEMU's start
+void qemu_load(struct engine *en); // goes on when QEMU and RAM are both ready
 bool save_copying(const struct engine *en);
 void qemu_save(struct engine *en, int dir_fd, bool sync, engine_saved_done *done, void *arg);
 void migration_event(struct engine *en, const char *status);

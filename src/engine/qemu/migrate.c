@@ -179,33 +179,52 @@ void qemu_save(struct engine *en, int dir_fd, bool sync, engine_saved_done *done
     nat_detach(en, on_nat_detached, s);
 }
 
-static uint64_t saved_digest(const struct engine *en, const char *key)
+static uint64_t saved_digest(const json_t *saved, const char *key)
 {
-    const char *text = json_string_value(json_object_get(en->saved, key));
+    const char *text = json_string_value(json_object_get(saved, key));
     return text ? strtoull(text, NULL, 16) : 0;
 }
 
-// Fills the new memory file and proves that what was written is what was saved.
-static int copy_ram_in(void *arg, struct err *e)
+static int open_ram(int dir_fd, uint64_t size, struct err *e)
 {
-    struct engine *en = arg;
-    uint64_t digest;
     struct stat st;
-    AUTO_CLOSE int ram = openat(en->saved_dir, RAM_FILE, O_RDONLY | O_CLOEXEC);
+    AUTO_CLOSE int ram = openat(dir_fd, RAM_FILE, O_RDONLY | O_CLOEXEC);
     if (ram < 0 || fstat(ram, &st) < 0)
         return err_sys(e, "the saved state's %s", RAM_FILE);
-    if ((uint64_t)st.st_size != en->ram_size)
+    if ((uint64_t)st.st_size != size)
         return err_set(e, ERR_FAILED, "the saved state's %s is damaged: its size is wrong",
                        RAM_FILE);
-    if (file_copy_nonzero(ram, en->ram_fd, en->ram_size, false, &digest, e) < 0)
+    return TAKE_FD(ram);
+}
+
+// Fills the new memory file (-1: none) and proves that what was written is what was saved.
+static int read_state(int dir_fd, const json_t *saved, int to, uint64_t size, struct err *e)
+{
+    uint64_t digest;
+    AUTO_CLOSE int ram = open_ram(dir_fd, size, e);
+    if (ram < 0)
+        return -1;
+    if (file_copy_nonzero(ram, to, size, false, &digest, e) < 0)
         return err_wrap(e, "the saved state's %s", RAM_FILE);
-    if (digest != saved_digest(en, "ramDigest"))
+    if (digest != saved_digest(saved, "ramDigest"))
         return err_set(e, ERR_FAILED, "the saved state's %s is damaged", RAM_FILE);
-    if (digest_file(en->saved_dir, DEVICE_STATE, &digest, e) < 0)
+    if (digest_file(dir_fd, DEVICE_STATE, &digest, e) < 0)
         return err_wrap(e, "the saved state");
-    if (digest != saved_digest(en, "stateDigest"))
+    if (digest != saved_digest(saved, "stateDigest"))
         return err_set(e, ERR_FAILED, "the saved state's %s is damaged", DEVICE_STATE);
     return 0;
+}
+
+static int copy_ram_in(void *arg, struct err *e)
+{
+    const struct engine *en = arg;
+    return read_state(en->saved_dir, en->saved, en->ram_fd, en->ram_size, e);
+}
+
+int qemu_verify(int dir_fd, const json_t *saved, struct err *e)
+{
+    json_int_t size = json_integer_value(json_object_get(saved, "memory"));
+    return read_state(dir_fd, saved, -1, (uint64_t)size, e);
 }
 
 static void on_ram_in(void *arg, int result, struct err *e)
@@ -220,6 +239,14 @@ static void on_ram_in(void *arg, int result, struct err *e)
         qemu_exited(en);
     else
         qemu_load(en);
+}
+
+// QEMU opens it once more, for writing; what it writes stays its own.
+int qemu_map_ram(struct engine *en, struct err *e)
+{
+    en->ram_fd = open_ram(en->saved_dir, en->ram_size, e);
+    en->ram_loaded = en->ram_fd >= 0;
+    return en->ram_loaded ? 0 : -1;
 }
 
 int qemu_load_ram(struct engine *en, struct err *e)

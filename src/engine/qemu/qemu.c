@@ -398,6 +398,21 @@ static int check_saved(const struct engine *en, const json_t *saved, struct err 
     return result;
 }
 
+static int get_memory(struct engine *en, const struct engine_spec *spec, struct err *e)
+{
+    if (spec->saved) {
+        en->saved_dir = fcntl(spec->saved->dir_fd, F_DUPFD_CLOEXEC, 0);
+        en->saved = json_deep_copy(spec->saved->engine);
+    }
+    en->ram_private = spec->saved && spec->saved->private_ram;
+    if (en->ram_private)
+        return qemu_map_ram(en, e);
+    if (check_memory(en->ram_size, e) < 0)
+        return -1;
+    en->ram_fd = os_memory_file("tailmac-ram", en->ram_size);
+    return en->ram_fd < 0 ? err_sys(e, "cannot get memory for the guest") : 0;
+}
+
 static int prepare(struct engine *en, const struct engine_spec *spec, struct err *e)
 {
     const struct vm_config *c = spec->config;
@@ -405,6 +420,7 @@ static int prepare(struct engine *en, const struct engine_spec *spec, struct err
     en->cpus = c->cpus;
     en->nic_count = spec->nic_count;
     en->vsock = spec->vsock;
+    en->fork = spec->fork;
     en->vsock_plugged = spec->vsock && spec->vsock_fd >= 0;
     memcpy(en->nics, spec->nics, sizeof en->nics);
     if (machine_choose(c, spec->dir_fd, &en->machine, e) < 0 ||
@@ -415,16 +431,9 @@ static int prepare(struct engine *en, const struct engine_spec *spec, struct err
     if (spec->saved && check_saved(en, spec->saved->engine, e) < 0)
         return -1;
     if ((spec->overlay_fd < 0 && wait_for_image(spec, VM_DISK, e) < 0) ||
-        wait_for_image(spec, VM_AUX, e) < 0 || check_memory(en->ram_size, e) < 0)
+        (!spec->fork && wait_for_image(spec, VM_AUX, e) < 0))
         return -1;
-    en->ram_fd = os_memory_file("tailmac-ram", en->ram_size);
-    if (en->ram_fd < 0)
-        return err_sys(e, "cannot get memory for the guest");
-    if (spec->saved) {
-        en->saved_dir = fcntl(spec->saved->dir_fd, F_DUPFD_CLOEXEC, 0);
-        en->saved = json_deep_copy(spec->saved->engine);
-    }
-    return 0;
+    return get_memory(en, spec, e);
 }
 
 static struct engine *start(struct event_base *base, const struct engine_spec *spec,
@@ -443,7 +452,7 @@ static struct engine *start(struct event_base *base, const struct engine_spec *s
     event_add(en->child, NULL);
     event_active(en->child, EV_SIGNAL, 1); // it may have ended already
     en->starting = op_new(en, done, arg);
-    if (spec->saved && qemu_load_ram(en, &en->ram_error) < 0)
+    if (spec->saved && !en->ram_private && qemu_load_ram(en, &en->ram_error) < 0)
         en->ram_loading = false;
     return en;
 }
@@ -498,6 +507,7 @@ const struct engine_ops engine_qemu = {
     .start = start,
     .resume = resume,
     .pause = pause_guest,
+    .verify = qemu_verify,
     .save = qemu_save,
     .nic_link = nic_link,
     .nic_socket = nic_socket,

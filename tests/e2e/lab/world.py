@@ -72,11 +72,15 @@ class World:
         listed = tm.run("--format", "json", "ls", check=False, timeout=SOON)
         if listed.returncode:
             return [f"ls failed at the end: {listed.stderr}"]
-        for vm_id in [vm["id"] for vm in json.loads(listed.stdout)]:
+        ids = [vm["id"] for vm in json.loads(listed.stdout)]
+        forks = [vm["id"] for vm in json.loads(listed.stdout) if "fork" in vm]
+        for vm_id in forks + [vm_id for vm_id in ids if vm_id not in forks]:
             halted = tm.run("halt", "--id", vm_id, check=False)
             if halted.returncode:
                 complaints.append(f"halt {vm_id} failed: {halted.stderr}")
                 self.kill(tm, vm_id)
+            if vm_id in forks:  # and gone
+                continue
             deleted = tm.run("delete", "--id", vm_id, check=False)
             if deleted.returncode:
                 complaints.append(f"delete {vm_id} failed: {deleted.stderr}")

@@ -1,0 +1,203 @@
+// A fork's way: its base, its identity, its hold, its end.
+#include "host/fork.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "vm/fork.h"
+#include "vm/qcow2.h"
+
+struct fork {
+    struct vm base;
+    int overlay_fd; // what the guest writes; the kernel removes it with its last owner
+    json_t *facts;
+    bool identified; // the guest has an identity of its own
+    bool hold;       // it shall stand still then
+    bool held;       // it does so
+    struct event *tie;
+    struct event *start;       // the end of the hold
+    struct request *releasing; // told then
+};
+
+// --- its parts ---
+
+static const char *text_of(const struct fork *f, const char *key)
+{
+    return json_string_value(json_object_get(f->facts, key));
+}
+
+uint32_t fork_cid(const struct fork *f)
+{
+    return (uint32_t)json_integer_value(json_object_get(f->facts, "cid"));
+}
+
+bool fork_will_hold(const struct fork *f)
+{
+    return f->hold;
+}
+
+bool fork_is_held(const struct fork *f)
+{
+    return f->held;
+}
+
+json_t *fork_status(const struct fork *f)
+{
+    return json_pack("{s:s, s:s, s:b}", "base", text_of(f, "base"), "group", text_of(f, "group"),
+                     "held", f->held);
+}
+
+int fork_overlay(const struct fork *f)
+{
+    return f->overlay_fd;
+}
+
+static void on_tie(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    host_halt(arg, "the process that it was tied to has ended");
+}
+
+static void watch_tie(struct host *h, struct fork *f)
+{
+    if (h->options->tie_fd < 0)
+        return;
+    f->tie = event_new(h->base, h->options->tie_fd, EV_READ, on_tie, h);
+    event_add(f->tie, NULL);
+}
+
+// Locked by its layer, whose lock the engine inherits.
+static int open_base(struct host *h, struct fork *f, struct err *e)
+{
+    const char *id = text_of(f, "base");
+    if (layers_open(&h->store, id, NULL, &h->layers, e) < 0 ||
+        vm_open(&h->store, id, LOCK_NONE, &f->base, e) < 0)
+        return -1;
+    if (h->layers.of[0].fd < 0)
+        return 0;
+    f->overlay_fd = file_unnamed(h->store.fd, e);
+    return f->overlay_fd < 0 ? -1 : qcow2_write(f->overlay_fd, h->layers.of[0].size, NULL, e);
+}
+
+int fork_open(struct host *h, struct err *e)
+{
+    struct fork *f = h->fork = xcalloc(1, sizeof *f);
+    f->overlay_fd = -1;
+    f->hold = h->options->hold;
+    if (vm_open(&h->store, h->options->id, LOCK_NONE, &h->vm, e) < 0)
+        return -1;
+    h->vm.lock_fd = h->options->lock_fd;
+    if (!h->vm.fork)
+        return err_set(e, ERR_USAGE, "'%s' is no fork", h->options->id);
+    f->facts = fork_facts(&h->vm, e);
+    if (!f->facts || open_base(h, f, e) < 0)
+        return -1;
+    h->source = &f->base;
+    watch_tie(h, f);
+    return 0;
+}
+
+void fork_free(struct fork *f)
+{
+    if (!f)
+        return;
+    if (f->tie)
+        event_free(f->tie);
+    if (f->start)
+        event_free(f->start);
+    if (f->overlay_fd >= 0)
+        close(f->overlay_fd);
+    vm_close(&f->base);
+    json_decref(f->facts);
+    free(f);
+}
+
+// --- the start ---
+
+static void on_running(void *arg, const struct err *why)
+{
+    struct host *h = arg;
+    if (why)
+        boot_failed(h, why);
+    else
+        host_plug_vsock(h);
+}
+
+void fork_loaded(struct host *h)
+{
+    agent_open(h->agent);
+    h->ops->resume(h->engine, on_running, h);
+}
+
+static void on_held(void *arg, const struct err *why)
+{
+    struct host *h = arg;
+    if (why) {
+        boot_failed(h, why);
+        return;
+    }
+    h->fork->held = true;
+    macs_connect(h);
+    boot_started(h);
+}
+
+void fork_ready(struct host *h)
+{
+    struct fork *f = h->fork;
+    if (f->identified)
+        return;
+    f->identified = true;
+    if (f->hold)
+        h->ops->pause(h->engine, on_held, h);
+    else
+        boot_started(h);
+}
+
+// --- the end of the hold ---
+
+static void on_released(void *arg, const struct err *why)
+{
+    struct host *h = arg;
+    struct fork *f = h->fork;
+    struct request *rq = TAKE_PTR(f->releasing);
+    f->held = why != NULL;
+    if (why)
+        request_error(rq, why);
+    else
+        request_ok(rq, json_pack("{s:I}", "started", (json_int_t)clock_ns()));
+}
+
+static void on_start(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct host *h = arg;
+    h->fork->hold = false;
+    host_set_clock(h); // it stood still
+    h->ops->resume(h->engine, on_released, h);
+}
+
+void fork_release(struct host *h, uint64_t at, struct request *rq)
+{
+    struct fork *f = h->fork;
+    struct err e;
+    if (f->releasing) {
+        err_set(&e, ERR_BUSY, "it is being released");
+        request_error(rq, &e);
+        return;
+    }
+    f->releasing = rq;
+    uint64_t now = clock_ns();
+    uint64_t wait = at > now ? (at - now) / 1000 : 0;
+    if (!f->start)
+        f->start = evtimer_new(h->base, on_start, h);
+    event_add(f->start, &(struct timeval){.tv_sec = (time_t)(wait / 1000000),
+                                          .tv_usec = (suseconds_t)(wait % 1000000)});
+}
