@@ -117,8 +117,9 @@ static json_t *addresses(const json_t *status)
         size_t i;
         json_t *one;
         json_t *list = addresses_of(status, &(struct address_choice){.v6 = v6});
-        json_array_foreach(list, i, one)
+        json_array_foreach(list, i, one) {
             json_array_append(texts, json_object_get(one, "address"));
+        }
         json_decref(list);
     }
     return texts;
@@ -128,9 +129,10 @@ static const json_t *socket_nic(const json_t *status)
 {
     size_t i;
     const json_t *nic;
-    json_array_foreach(json_object_get(status, "nics"), i, nic)
+    json_array_foreach(json_object_get(status, "nics"), i, nic) {
         if (strcmp(json_string_value(json_object_get(nic, "role")), "socket") == 0)
             return nic;
+    }
     return NULL;
 }
 
@@ -188,8 +190,9 @@ static json_t *document(const struct fleet_plan *plan, const char *base, const j
     size_t i;
     const json_t *fork;
     json_t *list = json_array();
-    json_array_foreach(forks, i, fork)
+    json_array_foreach(forks, i, fork) {
         json_array_append_new(list, summary(fork));
+    }
     return json_pack("{s:s, s:s, s:b, s:f, s:o}", "base", base, "group", plan->group, "held",
                      plan->hold, "seconds", (double)(clock_ms() - since) / 1000, "forks", list);
 }
