@@ -5,18 +5,14 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "vnet/ip/tcp.h"
 
 #define SECOND 1000000000ull
 
 enum { WELL_KNOWN = 1024, PORTS = 65536 };
 
-enum parts { NOTHING, ADDRESS, ADDRESS_AND_PORT };
-
-static const struct {
-    enum parts mapping, filtering;
-} kinds[] = {
-    [VNET_NAT_EASY] = {NOTHING, ADDRESS_AND_PORT},
-};
+// What a session has seen of its TCP connection.
+enum { SYN_OUT = 1, SYN_IN = 2, FIN_OUT = 4, FIN_IN = 8, RESET = 16 };
 
 static const uint64_t lives[LIVES] = {
     [LIFE_UDP] = 300 * SECOND,              // RFC 4787, REQ-5
@@ -25,10 +21,10 @@ static const uint64_t lives[LIVES] = {
     [LIFE_TCP_ESTABLISHED] = 7440 * SECOND, // likewise
 };
 
-void nat_table_init(struct nat_table *t, struct vnet *v, struct network *net)
+void nat_table_init(struct nat_table *t, struct vnet *v, struct network *net, struct nat_kind kind)
 {
     uint32_t max = v->limits.mappings;
-    *t = (struct nat_table){.net = net};
+    *t = (struct nat_table){.net = net, .kind = kind};
     t->all_mappings = xcalloc(max, sizeof *t->all_mappings);
     t->all_sessions = xcalloc(max, sizeof *t->all_sessions);
     index_init(&t->inside, max, random_next(&net->random));
@@ -52,10 +48,10 @@ void nat_table_fini(struct nat_table *t)
     free(t->all_sessions);
 }
 
-static uint64_t parts_of(enum parts parts, struct endpoint remote)
+static uint64_t parts_of(enum nat_parts parts, struct endpoint remote)
 {
     static const uint64_t masks[] = {
-        [NOTHING] = 0, [ADDRESS] = 0xffffffff0000, [ADDRESS_AND_PORT] = 0xffffffffffff};
+        [NAT_NOTHING] = 0, [NAT_ADDRESS] = 0xffffffff0000, [NAT_ADDRESS_AND_PORT] = 0xffffffffffff};
     return ((uint64_t)remote.address << 16 | remote.port) & masks[parts];
 }
 
@@ -63,7 +59,7 @@ static struct key inside_key(const struct nat_table *t, uint8_t protocol, struct
                              struct endpoint remote)
 {
     return (struct key){(uint64_t)protocol << 48 | (uint64_t)inside.address << 16 | inside.port,
-                        parts_of(kinds[t->net->is.nat].mapping, remote)};
+                        parts_of(t->kind.mapping, remote)};
 }
 
 static struct key outside_key(uint8_t protocol, uint16_t port)
@@ -74,8 +70,7 @@ static struct key outside_key(uint8_t protocol, uint16_t port)
 static struct key session_key(const struct nat_table *t, const struct mapping *m,
                               struct endpoint remote)
 {
-    return (struct key){(uint64_t)(m - t->all_mappings),
-                        parts_of(kinds[t->net->is.nat].filtering, remote)};
+    return (struct key){(uint64_t)(m - t->all_mappings), parts_of(t->kind.filtering, remote)};
 }
 
 static struct session *find_session(const struct nat_table *t, const struct mapping *m,
@@ -216,4 +211,29 @@ void nat_keep(struct nat_table *t, struct session *s, enum life life, uint64_t n
     s->life = life;
     s->due = now + lives[life];
     TAILQ_INSERT_TAIL(&t->lives[life], s, same_life);
+}
+
+static bool is_connected(unsigned tcp)
+{
+    unsigned both_syns = SYN_OUT | SYN_IN;
+    unsigned both_fins = FIN_OUT | FIN_IN;
+    return (tcp & both_syns) == both_syns && (tcp & both_fins) != both_fins && !(tcp & RESET);
+}
+
+static void follow_tcp(struct session *s, unsigned flags, bool out)
+{
+    if (out && (flags & TCP_SYN) && !is_connected(s->tcp))
+        s->tcp = 0; // a new connection between the same ports
+    if (flags & TCP_SYN)
+        s->tcp |= out ? SYN_OUT : SYN_IN;
+    if (flags & TCP_FIN)
+        s->tcp |= out ? FIN_OUT : FIN_IN;
+    if (flags & TCP_RST)
+        s->tcp |= RESET;
+}
+
+void nat_keep_tcp(struct nat_table *t, struct session *s, unsigned flags, bool out, uint64_t now)
+{
+    follow_tcp(s, flags, out);
+    nat_keep(t, s, is_connected(s->tcp) ? LIFE_TCP_ESTABLISHED : LIFE_TCP_TRANSITORY, now);
 }

@@ -9,6 +9,11 @@
 #include "vnet/index.h"
 #include "vnet/lab.h"
 
+enum nat_parts { NAT_NOTHING, NAT_ADDRESS, NAT_ADDRESS_AND_PORT };
+struct nat_kind {
+    enum nat_parts mapping, filtering;
+};
+
 struct endpoint {
     uint32_t address;
     uint16_t port; // of ICMP: a query's identifier, and a remote's is 0
@@ -32,13 +37,14 @@ struct session {
     struct mapping *mapping; // NULL: unused
     enum life life;
     uint64_t due;
-    unsigned tcp; // what was seen, see nat.c
+    unsigned tcp; // what was seen of its connection
 };
 
 TAILQ_HEAD(sessions, session);
 
 struct nat_table {
-    struct network *net;
+    struct network *net; // whose random numbers it takes, and who counts what is evicted
+    struct nat_kind kind;
     struct mapping *all_mappings;
     struct session *all_sessions;
     struct index inside, outside, sessions;
@@ -46,7 +52,7 @@ struct nat_table {
     struct sessions unused, lives[LIVES];
 };
 
-void nat_table_init(struct nat_table *t, struct vnet *v, struct network *net);
+void nat_table_init(struct nat_table *t, struct vnet *v, struct network *net, struct nat_kind kind);
 void nat_table_fini(struct nat_table *t);
 
 // Ends the sessions whose time is over. Before anything is looked up.
@@ -65,3 +71,5 @@ bool nat_has_mapping(const struct nat_table *t, uint8_t protocol, uint16_t port)
 
 // It lives anew.
 void nat_keep(struct nat_table *t, struct session *s, enum life life, uint64_t now);
+// The same after a segment with these flags, from inside (`out`) or to it.
+void nat_keep_tcp(struct nat_table *t, struct session *s, unsigned flags, bool out, uint64_t now);

@@ -32,6 +32,10 @@ static const struct protocol {
     {PROTOCOL_ICMP, ICMP_HEADER, 4, 4, 2, false, false, VNET_DROP_BAD_ICMP},
 };
 
+static const struct nat_kind kinds[] = {
+    [VNET_NAT_EASY] = {NAT_NOTHING, NAT_ADDRESS_AND_PORT},
+};
+
 // A packet in a frame, and maybe one in another that quotes it.
 struct view {
     size_t ip, at;                   // where its header and its payload begin
@@ -40,19 +44,15 @@ struct view {
     struct bytes payload;
     unsigned fragment; // flags and offset
 };
-enum side { FROM, TO };
 
 enum { QUOTE_LEAST = 8 }; // of a payload, in an error (RFC 792)
-
-// What a session has seen of its TCP connection.
-enum { SYN_OUT = 1, SYN_IN = 2, FIN_OUT = 4, FIN_IN = 8, RESET = 16 };
 
 struct nat *nat_new(struct vnet *v, struct network *net)
 {
     if (net->is.nat == VNET_NAT_NONE)
         return NULL;
     struct nat *nat = xcalloc(1, sizeof *nat);
-    nat_table_init(&nat->table, v, net);
+    nat_table_init(&nat->table, v, net, kinds[net->is.nat]);
     return nat;
 }
 
@@ -117,18 +117,26 @@ static void change(struct frame *f, const struct view *w, size_t at, uint16_t ne
         change_sum(f, w->at + is->at_sum, is->may_lack_sum, old, new);
 }
 
-static void rewrite_address(struct frame *f, const struct view *w, enum side side, uint32_t address)
+static void rewrite_address(struct frame *f, const struct view *w, enum nat_side side,
+                            uint32_t address)
 {
-    size_t at = w->ip + (side == FROM ? IPV4_FROM : IPV4_TO);
+    size_t at = w->ip + (side == NAT_FROM ? IPV4_FROM : IPV4_TO);
     change(f, w, at, (uint16_t)(address >> 16), false);
     change(f, w, at + 2, (uint16_t)address, false);
 }
 
-static void rewrite(struct frame *f, const struct view *w, enum side side, uint32_t address,
+static void rewrite(struct frame *f, const struct view *w, enum nat_side side, uint32_t address,
                     uint16_t port)
 {
     rewrite_address(f, w, side, address);
-    change(f, w, w->at + (side == FROM ? w->protocol->at_from : w->protocol->at_to), port, true);
+    change(f, w, w->at + (side == NAT_FROM ? w->protocol->at_from : w->protocol->at_to), port,
+           true);
+}
+
+void nat_rewrite(struct frame *f, enum nat_side side, uint32_t address, uint16_t port)
+{
+    const struct view w = look(f, ETHERNET_HEADER);
+    rewrite(f, &w, side, address, port);
 }
 
 static void seal_icmp(struct frame *f, size_t at)
@@ -137,50 +145,28 @@ static void seal_icmp(struct frame *f, size_t at)
     patch16(f, at + 2, checksum_finish(checksum_add(0, written(f, at))));
 }
 
-static bool is_connected(unsigned tcp)
-{
-    unsigned both_syns = SYN_OUT | SYN_IN;
-    unsigned both_fins = FIN_OUT | FIN_IN;
-    return (tcp & both_syns) == both_syns && (tcp & both_fins) != both_fins && !(tcp & RESET);
-}
-
-static void follow_tcp(struct session *s, unsigned flags, bool out)
-{
-    if (out && (flags & TCP_SYN) && !is_connected(s->tcp))
-        s->tcp = 0; // a new connection between the same ports
-    if (flags & TCP_SYN)
-        s->tcp |= out ? SYN_OUT : SYN_IN;
-    if (flags & TCP_FIN)
-        s->tcp |= out ? FIN_OUT : FIN_IN;
-    if (flags & TCP_RST)
-        s->tcp |= RESET;
-}
-
 // UDP and ICMP sessions live by what goes out (RFC 4787, REQ-6).
 static void keep(struct packet *p, struct session *s, const struct view *w, bool out)
 {
     struct nat_table *t = &p->network->nat->table;
     enum life life = w->protocol->number == PROTOCOL_UDP ? LIFE_UDP : LIFE_ICMP;
-    if (w->protocol->number == PROTOCOL_TCP) {
-        follow_tcp(s, get8(w->payload, TCP_FLAGS), out);
-        nat_keep(t, s, is_connected(s->tcp) ? LIFE_TCP_ESTABLISHED : LIFE_TCP_TRANSITORY,
-                 p->v->now);
-    } else if (out) {
+    if (w->protocol->number == PROTOCOL_TCP)
+        nat_keep_tcp(t, s, get8(w->payload, TCP_FLAGS), out, p->v->now);
+    else if (out)
         nat_keep(t, s, life, p->v->now);
-    }
 }
 
-// The packet that an error is about was sent by an inside host (`side` FROM, the error comes in) or
-// to one: as the error's receiver knows it. NULL: it is of no session.
+// The packet that an error is about was sent by an inside host (`side` NAT_FROM, the error comes
+// in) or to one: as the error's receiver knows it. NULL: it is of no session.
 static const struct mapping *translate_quote(const struct nat *nat, struct frame *f, size_t at,
-                                             enum side side)
+                                             enum nat_side side)
 {
     const struct nat_table *t = &nat->table;
     struct view w = look(f, at);
     if (w.at - w.ip < IPV4_HEADER || w.payload.n < QUOTE_LEAST || !w.protocol ||
         (w.fragment & IPV4_OFFSET))
         return NULL;
-    bool in = side == FROM;
+    bool in = side == NAT_FROM;
     if (in && w.from.address != t->net->is.wan)
         return NULL;
     const struct session *s = in ? nat_find_in(t, w.protocol->number, w.from.port, remote(&w, w.to))
@@ -188,15 +174,15 @@ static const struct mapping *translate_quote(const struct nat *nat, struct frame
     if (!s)
         return NULL;
     if (in)
-        rewrite(f, &w, FROM, s->mapping->host.address, s->mapping->host.port);
+        rewrite(f, &w, NAT_FROM, s->mapping->host.address, s->mapping->host.port);
     else
-        rewrite(f, &w, TO, t->net->is.wan, s->mapping->port);
+        rewrite(f, &w, NAT_TO, t->net->is.wan, s->mapping->port);
     return s->mapping;
 }
 
 void nat_quote(const struct packet *p, struct frame *f, size_t icmp)
 {
-    translate_quote(p->network->nat, f, icmp + ICMP_HEADER, TO);
+    translate_quote(p->network->nat, f, icmp + ICMP_HEADER, NAT_TO);
 }
 
 // What is sealed anew below must have been right before.
@@ -212,11 +198,11 @@ static bool error_out(struct packet *p, struct frame *f, const struct view *w)
 {
     if (!is_whole_error(p, w))
         return false;
-    if (!translate_quote(p->network->nat, f, w->at + ICMP_HEADER, TO)) {
+    if (!translate_quote(p->network->nat, f, w->at + ICMP_HEADER, NAT_TO)) {
         drop(p, VNET_DROP_NAT_FILTERED);
         return false;
     }
-    rewrite_address(f, w, FROM, p->network->is.wan);
+    rewrite_address(f, w, NAT_FROM, p->network->is.wan);
     seal_icmp(f, w->at);
     return true;
 }
@@ -226,11 +212,11 @@ static enum nat_verdict error_in(struct packet *p, struct frame *f, const struct
 {
     if (!is_whole_error(p, w))
         return NAT_DROPPED;
-    const struct mapping *m = translate_quote(p->network->nat, f, w->at + ICMP_HEADER, FROM);
+    const struct mapping *m = translate_quote(p->network->nat, f, w->at + ICMP_HEADER, NAT_FROM);
     if (!m)
         return NAT_OURS;
     p->to = m->host.address;
-    rewrite_address(f, w, TO, p->to);
+    rewrite_address(f, w, NAT_TO, p->to);
     seal_icmp(f, w->at);
     return NAT_INSIDE;
 }
@@ -242,7 +228,8 @@ static struct fragment_id id_of(const struct view *w, const struct frame *f)
 }
 
 // The later fragments of a packet follow the first.
-static bool follow_first(struct packet *p, struct frame *f, const struct view *w, enum side side)
+static bool follow_first(struct packet *p, struct frame *f, const struct view *w,
+                         enum nat_side side)
 {
     const struct fragment_id id = id_of(w, f);
     uint32_t address = nat_fragments_find(&p->network->nat->fragments, p->v->now, &id);
@@ -251,7 +238,7 @@ static bool follow_first(struct packet *p, struct frame *f, const struct view *w
     if (!address)
         return false;
     rewrite_address(f, &header, side, address);
-    if (side == TO)
+    if (side == NAT_TO)
         p->to = address;
     return true;
 }
@@ -281,7 +268,7 @@ static bool open_out(struct packet *p, struct frame *f, const struct view *w)
         return false;
     }
     keep(p, s, w, true);
-    rewrite(f, w, FROM, t->net->is.wan, s->mapping->port);
+    rewrite(f, w, NAT_FROM, t->net->is.wan, s->mapping->port);
     note_first(p, &id, w, t->net->is.wan);
     return true;
 }
@@ -292,7 +279,7 @@ bool nat_out(struct packet *p, struct frame *f)
     bool icmp = w.protocol && w.protocol->number == PROTOCOL_ICMP;
     nat_expire(&p->network->nat->table, p->v->now);
     if (w.protocol && (w.fragment & IPV4_OFFSET)) {
-        if (follow_first(p, f, &w, FROM))
+        if (follow_first(p, f, &w, NAT_FROM))
             return true;
         drop(p, VNET_DROP_FRAGMENT);
         return false;
@@ -317,7 +304,7 @@ static enum nat_verdict answer_in(struct packet *p, struct frame *f, const struc
     }
     keep(p, s, w, false);
     p->to = s->mapping->host.address;
-    rewrite(f, w, TO, p->to, s->mapping->host.port);
+    rewrite(f, w, NAT_TO, p->to, s->mapping->host.port);
     note_first(p, &id, w, p->to);
     return NAT_INSIDE;
 }
@@ -357,6 +344,6 @@ enum nat_verdict nat_in(struct packet *p, struct frame *f)
         w = look(f, ETHERNET_HEADER);
     }
     if (later)
-        return follow_first(p, f, &w, TO) ? NAT_INSIDE : NAT_OURS;
+        return follow_first(p, f, &w, NAT_TO) ? NAT_INSIDE : NAT_OURS;
     return answer_in(p, f, &w);
 }

@@ -19,6 +19,10 @@ enum nat_verdict {
 };
 enum nat_verdict nat_in(struct packet *p, struct frame *f);
 
+// Gives one end of a packet of TCP or UDP that is no later fragment another address and port.
+enum nat_side { NAT_FROM, NAT_TO };
+void nat_rewrite(struct frame *f, enum nat_side side, uint32_t address, uint16_t port);
+
 // The router's own error about a packet on its way in, whose message begins at `icmp` and has no
 // checksum yet: quotes the packet as its sender knows it.
 void nat_quote(const struct packet *p, struct frame *f, size_t icmp);
