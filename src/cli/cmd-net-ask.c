@@ -53,6 +53,7 @@ static void print_status(const json_t *doc)
     print_capture(json_object_get(doc, "capture"));
     putchar('\n');
     print_rows(json_object_get(doc, "networks"), columns, COUNT(columns));
+    net_print_forwards(json_object_get(doc, "forwards"));
 }
 
 // --- links ---

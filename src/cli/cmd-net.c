@@ -2,11 +2,11 @@
 #include "cli/net.h"
 
 extern const struct command cmd_net_counters, cmd_net_dns, cmd_net_down, cmd_net_events,
-    cmd_net_leases, cmd_net_links, cmd_net_status, cmd_net_up;
+    cmd_net_forward, cmd_net_leases, cmd_net_links, cmd_net_status, cmd_net_up;
 
 static const struct command *const members[] = {
-    &cmd_net_up,       &cmd_net_down,   &cmd_net_status, &cmd_net_links, &cmd_net_leases,
-    &cmd_net_counters, &cmd_net_events, &cmd_net_dns,    NULL,
+    &cmd_net_up,       &cmd_net_down,   &cmd_net_status, &cmd_net_links,   &cmd_net_leases,
+    &cmd_net_counters, &cmd_net_events, &cmd_net_dns,    &cmd_net_forward, NULL,
 };
 
 static const struct opt opts[] = {

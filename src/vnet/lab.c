@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "vnet/ip/internet.h"
 #include "vnet/ip/neighbour.h"
 #include "vnet/ip/reassembly.h"
 #include "vnet/ip/uplink.h"
@@ -88,6 +89,9 @@ static int check_ipv4(const struct vnet_network *n, struct err *e)
     unsigned top = n->router >> 24;
     if (top == 0 || top == 127 || top >= 224)
         return err_set(e, ERR_USAGE, "a network cannot lie in %u.0.0.0/8", top);
+    bool holds_it = !((n->router ^ VNET_EGRESS_NETWORK) >> (32 - n->prefix));
+    if (holds_it || internet_is_reserved(n->router))
+        return err_set(e, ERR_USAGE, "192.0.0.0/29 is the way out's");
     if (n->lease_seconds == 0)
         return err_set(e, ERR_USAGE, "a lease must last for at least a second");
     return 0;
@@ -147,6 +151,8 @@ static int check_network(const struct vnet *v, const struct vnet_network *n, str
         return -1;
     if (!n->router && !n->prefix6)
         return err_set(e, ERR_USAGE, "a network has addresses of IPv4 or of IPv6");
+    if (internet_is_reserved(n->wan))
+        return err_set(e, ERR_USAGE, "192.0.0.0/29 is the way out's");
     if (n->nat != VNET_NAT_NONE && (!n->wan || !n->router))
         return err_set(e, ERR_USAGE, "a NAT needs a WAN address and a LAN of IPv4");
     struct name router;

@@ -168,8 +168,15 @@ size_t vnet_frame_size(const struct frame *f);
 void vnet_hold(struct frame *f);
 void vnet_release(struct vnet *v, struct frame *f);
 
+// A port of a guest.
+struct vnet_guest {
+    unsigned network;
+    uint32_t address;
+    uint16_t port;
+};
+
 // What a lab tells its owner, and asks it. No callback may call into the lab, but for the four
-// functions above.
+// functions above, and those that look only.
 struct vnet_owner {
     // A frame for the guest at `plug`.
     void (*output)(void *arg, unsigned plug, struct frame *f);
@@ -182,6 +189,10 @@ struct vnet_owner {
 
     // A frame for the egress, see vnet_set_egress().
     void (*egress)(void *arg, struct frame *f);
+
+    // NULL: to nobody. To whom a new connection of this protocol leads that comes to this port of
+    // the lab itself, see VNET_EGRESS_PORTS; false: to nobody, as it is told.
+    bool (*guest)(void *arg, uint8_t protocol, uint16_t port, struct vnet_guest *out);
 
     // See vnet_dns_query().
     void (*dns_answer)(void *arg, uint64_t token, const uint8_t *message, size_t n);
@@ -227,11 +238,15 @@ int vnet_add_host(struct vnet *v, uint32_t address, const struct ip6 *address6, 
 // mapping, address and port-dependent filtering) lies between: the egress sees one host,
 // VNET_EGRESS_LAB.
 #define VNET_EGRESS_NETWORK 0xc0000000u // 192.0.0.0/29, which nobody routes (RFC 7335)
+#define VNET_EGRESS_PREFIX 29
 #define VNET_EGRESS_RESOLVER 0xc0000001u
 #define VNET_EGRESS_LAB 0xc0000002u
 #define VNET_EGRESS_DNS 0xc0000005u // TCP for network N's DNS server comes to port 32768 + N
 #define VNET_EGRESS_DNS_PORT 32768
 #define VNET_EGRESS_ROUTER 0xc0000004u // the lab itself
+// What the egress sends to its ports from 1 to this (TCP, UDP) is for guests (vnet_owner.guest); to
+// them it comes from their router.
+#define VNET_EGRESS_PORTS 256
 struct vnet_egress {
     bool open;     // to all addresses; else to services only
     bool resolves; // names that the lab does not know: a DNS server is at VNET_EGRESS_RESOLVER
@@ -311,6 +326,10 @@ const struct vnet_link *vnet_link(const struct vnet *v, unsigned plug,
 const struct vnet_counters *vnet_counters(const struct vnet *v, unsigned plug);
 // The MACs that were seen at a plug; returns how many, at most `max` are written.
 unsigned vnet_macs(const struct vnet *v, unsigned plug, struct mac *out, unsigned max);
+
+// The IPv4 address of the host with this MAC: a node's, that of its lease, or one it spoke from; 0:
+// none is known.
+uint32_t vnet_address(const struct vnet *v, unsigned network, struct mac mac);
 
 // A frame from the guest at `plug`, which must be there. Calls no output: what comes of the frame
 // waits for vnet_advance().

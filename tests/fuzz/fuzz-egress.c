@@ -38,6 +38,12 @@ static void egress(void *arg, struct frame *f)
     free(copy);
 }
 
+static bool guest(void *arg, uint8_t protocol, uint16_t port, struct vnet_guest *out)
+{
+    *out = (struct vnet_guest){.address = 0xc0a80064 + port, .port = 80};
+    return protocol == 6 || port > 1;
+}
+
 static struct vnet *lab(struct translation *t)
 {
     const struct vnet_network net = {
@@ -48,8 +54,9 @@ static struct vnet *lab(struct translation *t)
     limits.plugs = 1;
     limits.leases = limits.neighbours = limits.mappings = 4;
     limits.small_frames = limits.frames = limits.jumbo_frames = limits.deliveries = 16;
-    struct vnet *v =
-        vnet_new(&limits, 1, &(struct vnet_owner){.output = output, .egress = egress, .arg = t});
+    struct vnet *v = vnet_new(
+        &limits, 1,
+        &(struct vnet_owner){.output = output, .egress = egress, .guest = guest, .arg = t});
     if (vnet_add_network(v, &net, &e) < 0 ||
         vnet_add_plug(v, &(struct vnet_plug){.name = "a"}, &e) < 0)
         abort();

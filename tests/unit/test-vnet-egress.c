@@ -135,6 +135,70 @@ static void test_closed(void **state)
     assert_int_equal(vnet_add_service(lab->v, 1, SITE, 53, &e), -1);
 }
 
+// --- from the host to a guest ---
+
+static struct wire inward(unsigned from_port, unsigned port, size_t n)
+{
+    const struct wire payload = {.n = n};
+    return udp(MAC_A, MAC_A, VNET_EGRESS_RESOLVER, VNET_EGRESS_ROUTER, from_port, port, &payload);
+}
+
+static void test_in_and_back(void **state)
+{
+    struct lab *lab = *state;
+    struct wire w = inward(5000, 1, 9);
+    put_back(lab, &w);
+    assert_int_equal(lab->count, 1);
+    assert_hex(&lab->out[0].frame, 0, MAC_A MAC_ROUTER);
+    assert_ends(&lab->out[0].frame, HOME, 5000, NODE_A, 80);
+    const struct wire payload = {.n = 7};
+    w = udp(MAC_ROUTER, MAC_A, NODE_A, HOME, 80, 5000, &payload);
+    lab_send(lab, 0, &w);
+    assert_int_equal(lab->count, 0);
+    assert_int_equal(lab->egress_count, 1);
+    assert_ends(&lab->egress[0], VNET_EGRESS_ROUTER, 1, VNET_EGRESS_RESOLVER, 5000);
+    w = udp(MAC_ROUTER, MAC_A, NODE_A, HOME, 81, 5000, &payload); // another port has no session
+    lab_told(lab, 0, &w, VNET_DROP_NO_PORT, 0x0303);
+}
+
+// Two ports with one peer are two for the guest, too.
+static void test_two_ways_in(void **state)
+{
+    struct lab *lab = *state;
+    struct wire w = inward(5000, 1, 9);
+    put_back(lab, &w);
+    w = inward(5000, 2, 9);
+    put_back(lab, &w);
+    assert_int_equal(lab->count, 1);
+    assert_int_equal(lab->out[0].plug, 1);
+    unsigned other = number_at(&lab->out[0].frame, 34, 2);
+    assert_int_not_equal(other, 5000);
+    assert_ends(&lab->out[0].frame, HOME, other, NODE_B, 80);
+}
+
+static void test_nobody_is_meant(void **state)
+{
+    struct lab *lab = *state;
+    const uint64_t *drops = vnet_egress_counters(lab->v)->drops;
+    struct wire w = inward(5000, 3, 9);
+    put_back(lab, &w);
+    assert_int_equal(lab->count, 0);
+    assert_int_equal(drops[VNET_DROP_NO_PORT], 1);
+}
+
+static void test_in_by_fragments(void **state)
+{
+    struct lab *lab = *state;
+    const struct wire whole = inward(5000, 1, 38);
+    const struct wire first = part(&whole, 0, 24);
+    const struct wire second = part(&whole, 24, 46);
+    put_back(lab, &first);
+    assert_int_equal(lab->count, 0);
+    put_back(lab, &second);
+    assert_int_equal(lab->count, 1);
+    assert_ends(&lab->out[0].frame, HOME, 5000, NODE_A, 80);
+}
+
 // --- names ---
 
 static const struct wire *ask(struct lab *lab, const char *name)
@@ -316,6 +380,22 @@ static void test_the_resolver_is_the_labs(void **state)
     assert_int_equal(translate_out(&t, w.at, w.n), DENIED);
 }
 
+static void test_the_way_in(void **state)
+{
+    struct translation t = {.open = true};
+    const struct wire payload = {.n = 30};
+    struct wire w = udp(MAC_A, MAC_A, VNET_EGRESS_ROUTER, VNET_EGRESS_RESOLVER, 1, 5000, &payload);
+    struct wire second = part(&w, 16, 38);
+    translation_resolve(&t, 0x7f000035, 53);
+    assert_int_equal(translate_out(&t, w.at, w.n), PASS);
+    assert_ends(&w, VNET_EGRESS_ROUTER, 1, 0x7f000001, 5000);
+    assert_int_equal(translate_out(&t, second.at, second.n), PASS);
+    assert_int_equal(number_at(&second, 30, 4), 0x7f000001);
+    w = udp(MAC_A, MAC_A, 0x7f000001, VNET_EGRESS_ROUTER, 5000, 1, &payload);
+    translate_in(&t, w.at, w.n);
+    assert_ends(&w, VNET_EGRESS_RESOLVER, 5000, VNET_EGRESS_ROUTER, 1);
+}
+
 static void test_refusal(void **state)
 {
     const struct wire w = from_lab(FAR, 80);
@@ -338,6 +418,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_unasked, egress_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(test_errors_are_told, egress_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(test_closed, egress_setup, lab_teardown),
+        cmocka_unit_test_setup_teardown(test_in_and_back, egress_setup, lab_teardown),
+        cmocka_unit_test_setup_teardown(test_two_ways_in, egress_setup, lab_teardown),
+        cmocka_unit_test_setup_teardown(test_nobody_is_meant, egress_setup, lab_teardown),
+        cmocka_unit_test_setup_teardown(test_in_by_fragments, egress_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(test_names_of_elsewhere, egress_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(test_names_of_here, egress_setup, lab_teardown),
         cmocka_unit_test_setup_teardown(test_no_answer, egress_setup, lab_teardown),
@@ -347,6 +431,7 @@ int main(void)
         cmocka_unit_test(test_forwards),
         cmocka_unit_test(test_forwards_of_fragments),
         cmocka_unit_test(test_the_resolver_is_the_labs),
+        cmocka_unit_test(test_the_way_in),
         cmocka_unit_test(test_refusal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,6 +64,15 @@ static inline void lab_egress(void *arg, struct frame *f)
     memcpy(w->at, vnet_frame_data(f), w->n);
 }
 
+// Port N of the lab leads to port 80 of the guest .100+N of "home"; no other does.
+static inline bool lab_guest(void *arg, uint8_t protocol, uint16_t port, struct vnet_guest *out)
+{
+    (void)arg;
+    (void)protocol;
+    *out = (struct vnet_guest){.network = 0, .address = HOME + 99 + port, .port = 80};
+    return port <= 2;
+}
+
 static inline void lab_limited(struct lab *lab, const struct vnet_limits *limits)
 {
     const struct vnet_network networks[] = {
@@ -78,8 +87,10 @@ static inline void lab_limited(struct lab *lab, const struct vnet_limits *limits
     struct err e;
     lab->now = SECOND;
     lab->count = 0;
-    lab->v = vnet_new(limits, 42,
-                      &(struct vnet_owner){.output = lab_output, .egress = lab_egress, .arg = lab});
+    lab->v =
+        vnet_new(limits, 42,
+                 &(struct vnet_owner){
+                     .output = lab_output, .egress = lab_egress, .guest = lab_guest, .arg = lab});
     assert_int_equal(vnet_add_network(lab->v, &networks[0], &e), 0);
     assert_int_equal(vnet_add_network(lab->v, &networks[1], &e), 1);
     for (int i = 0; i < 4; i++)

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "vnet/daemon/daemon.h"
 #include "vnet/daemon/documents.h"
+#include "vnet/daemon/inlets.h"
 #include "vnet/daemon/private.h"
 #include "vnet/daemon/tap.h"
 
@@ -219,6 +220,29 @@ static void verb_dns(void *arg, struct request *rq, const json_t *args)
     request_ok(rq, NULL);
 }
 
+static int change_inlets(struct daemon *d, const json_t *args, struct err *e)
+{
+    const char *listen;
+    const char *to;
+    if (text_arg(args, "listen", false, &listen, e) < 0 || text_arg(args, "to", false, &to, e) < 0)
+        return -1;
+    bool removes = json_is_true(json_object_get(args, "remove"));
+    if (!listen)
+        return to || removes ? err_set(e, ERR_USAGE, "\"listen\" is missing") : 0;
+    if (!to == !removes)
+        return err_set(e, ERR_USAGE, "beside \"listen\" there is either \"to\" or \"remove\"");
+    return removes ? inlets_remove(d, listen, e) : inlets_add(d, listen, to, e);
+}
+
+static void verb_forward(void *arg, struct request *rq, const json_t *args)
+{
+    struct err e;
+    if (change_inlets(arg, args, &e) < 0)
+        request_error(rq, &e);
+    else
+        request_ok(rq, json_pack("{s:o}", "forwards", inlets_document(arg)));
+}
+
 static void verb_shutdown(void *arg, struct request *rq, const json_t *args)
 {
     (void)args;
@@ -228,9 +252,15 @@ static void verb_shutdown(void *arg, struct request *rq, const json_t *args)
 }
 
 const struct verb vnet_verbs[] = {
-    {"status", verb_status},     {"links", verb_links},
-    {"leases", verb_leases},     {"counters", verb_counters},
-    {"plug", verb_plug},         {"connected", verb_connected},
-    {"unplug", verb_unplug},     {"dns", verb_dns},
-    {"shutdown", verb_shutdown}, {0},
+    {"status", verb_status},
+    {"links", verb_links},
+    {"leases", verb_leases},
+    {"counters", verb_counters},
+    {"plug", verb_plug},
+    {"connected", verb_connected},
+    {"unplug", verb_unplug},
+    {"dns", verb_dns},
+    {"forward", verb_forward},
+    {"shutdown", verb_shutdown},
+    {0},
 };

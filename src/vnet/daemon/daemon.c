@@ -24,6 +24,7 @@
 #include "vnet/daemon/control.h"
 #include "vnet/daemon/datagram.h"
 #include "vnet/daemon/egress.h"
+#include "vnet/daemon/inlets.h"
 #include "vnet/daemon/lease-file.h"
 #include "vnet/daemon/private.h"
 #include "vnet/daemon/stream.h"
@@ -107,6 +108,12 @@ static void on_dns_answer(void *arg, uint64_t token, const uint8_t *message, siz
 {
     const struct daemon *d = arg;
     egress_dns_answer(d->egress, token, message, n);
+}
+
+static bool on_guest(void *arg, uint8_t protocol, uint16_t port, struct vnet_guest *out)
+{
+    const struct daemon *d = arg;
+    return inlets_guest(d, protocol, port, out);
 }
 
 static void on_trace(void *arg, uint64_t at, unsigned plug, enum vnet_direction direction, int drop,
@@ -294,6 +301,7 @@ static int open_lab(struct daemon *d, struct err *e)
     const struct vnet_owner owner = {.output = on_output,
                                      .egress = on_egress,
                                      .dns_answer = on_dns_answer,
+                                     .guest = on_guest,
                                      .trace = capture_path(d) ? on_trace : NULL,
                                      .may_take = on_may_take,
                                      .arg = d};
@@ -353,7 +361,9 @@ static int open_processes(struct daemon *d, struct err *e)
     if (os_exe_dir(dir, sizeof dir) < 0)
         return err_sys(e, "cannot find the vnet program");
     AUTO_FREE char *exe = xasprintf("%s/vnet", dir);
-    return open_capture(d, exe, e) < 0 ? -1 : egress_open(d, exe, e);
+    if (open_capture(d, exe, e) < 0 || inlets_open(d, e) < 0)
+        return -1;
+    return egress_open(d, exe, e);
 }
 
 static void watch_signals(struct daemon *d)
@@ -428,6 +438,7 @@ static void end(struct daemon *d)
         event_base_loop(d->base, EVLOOP_ONCE);
     datagram_free(d->datagram);
     egress_free(d->egress);
+    inlets_free(d->inlets);
     lease_file_close(d->leases);
     if (d->capture && capture_stop(d->capture, &e) < 0)
         log_line("capture: %s", e.msg);

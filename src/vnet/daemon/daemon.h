@@ -23,6 +23,7 @@
 struct capture;
 struct datagram;
 struct egress;
+struct inlets;
 struct lease_file;
 struct stream;
 
@@ -69,8 +70,9 @@ struct daemon {
     uint64_t private_count;
     struct capture *capture; // NULL: none
     struct egress *egress;   // NULL: none
-    uint64_t wall;           // what to add to the loop's clock to get ns since 1970
-    uint64_t noise_second;   // of the events that clients can cause at will
+    struct inlets *inlets;
+    uint64_t wall;         // what to add to the loop's clock to get ns since 1970
+    uint64_t noise_second; // of the events that clients can cause at will
     unsigned noise;
 };
 

@@ -13,6 +13,7 @@
 #include "vnet/capture/capture.h"
 #include "vnet/daemon/daemon.h"
 #include "vnet/daemon/egress.h"
+#include "vnet/daemon/inlets.h"
 
 #define NS 1000000000
 
@@ -99,14 +100,14 @@ json_t *status_document(const struct daemon *d)
     json_t *networks = json_array();
     for (unsigned i = 0; i < d->lab->network_count; i++)
         json_array_append_new(networks, network_document(d, i));
-    return json_pack("{s:i, s:s, s:I, s:s, s:s?, s:s, s:o, s:I, s:o, s:i, s:o, s:o, s:o}", "pid",
-                     (int)getpid(), "version", TAILMAC_VERSION, "uptime",
+    return json_pack("{s:i, s:s, s:I, s:s, s:s?, s:s, s:o, s:I, s:o, s:i, s:o, s:o, s:o, s:o}",
+                     "pid", (int)getpid(), "version", TAILMAC_VERSION, "uptime",
                      (json_int_t)seconds_since(d->started), "listen", d->options->listen,
                      "listen_stream", d->options->listen_stream, "control", d->options->control,
                      "lab", path_document(d->options->lab), "seed", (json_int_t)d->lab->seed,
                      "networks", networks, "plugs", (int)d->port_count, "capture",
-                     capture_document(d), "egress", egress_document(d), "lateness",
-                     lateness_document(&d->lateness));
+                     capture_document(d), "egress", egress_document(d), "forwards",
+                     inlets_document(d), "lateness", lateness_document(&d->lateness));
 }
 
 // --- links ---

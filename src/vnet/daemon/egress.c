@@ -20,7 +20,9 @@
 #include "base/mem.h"
 #include "base/spawn.h"
 #include "base/text.h"
+#include "proto/unix.h"
 #include "vnet/daemon/daemon.h"
+#include "vnet/daemon/inlets.h"
 #include "vnet/egress/message.h"
 
 enum {
@@ -35,7 +37,8 @@ struct egress {
     struct daemon *d;
     char *exe;
     pid_t pid;
-    int fd; // -1: there is none now
+    int fd;     // -1: there is none now
+    int inlets; // the same
     bool up;
     struct event *readable, *writable, *restart;
     bool waits; // for `writable`
@@ -189,6 +192,8 @@ static void close_socket(struct egress *x)
     x->waits = false;
     if (x->fd >= 0)
         close(TAKE_FD(x->fd));
+    if (x->inlets >= 0)
+        close(TAKE_FD(x->inlets));
 }
 
 static void explain(struct egress *x)
@@ -270,39 +275,65 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     egress_flush(x);
 }
 
-static int start(struct egress *x, struct err *e)
+// The other end of each is `theirs`.
+static int open_pairs(struct egress *x, int theirs[2], struct err *e)
 {
     const int size = IN_KERNEL;
+    int *const ours[] = {&x->fd, &x->inlets};
+    for (int i = 0; i < 2; i++) {
+        int ends[2];
+        if (os_message_pair(ends) < 0)
+            return err_sys(e, "cannot start the egress");
+        for (int end = 0; end < 2; end++)
+            setsockopt(ends[end], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+        *ours[i] = ends[0];
+        theirs[i] = ends[1];
+    }
+    return 0;
+}
+
+static void say_all(struct egress *x)
+{
+    if (say_policy(x) < 0 || say_resolver(x) < 0 || say_forwards(x) < 0 || say_dns(x) < 0 ||
+        say_start(x) < 0)
+        log_line("egress: %s", strerror(errno)); // its end shows at once
+    inlets_say(x->d);
+    fcntl(x->fd, F_SETFL, O_NONBLOCK);
+    fcntl(x->inlets, F_SETFL, O_NONBLOCK);
+}
+
+static int spawn_it(struct egress *x, const int theirs[2], struct err *e)
+{
     char *const argv[] = {x->exe, (char *)"egress", NULL};
-    int ends[2];
-    if (os_message_pair(ends) < 0)
-        return err_sys(e, "cannot start the egress");
-    AUTO_CLOSE int theirs = ends[1];
-    x->fd = ends[0];
-    for (int i = 0; i < 2; i++)
-        setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     *x->why = 0;
     x->started = clock_ns();
     x->policy = x->resolver = (struct egress_message){0};
     x->pid = spawn(&(struct spawn){.argv = argv,
-                                   .in = theirs,
-                                   .out = -1,
+                                   .in = theirs[0],
+                                   .out = theirs[1],
                                    .err = -1,
                                    .cwd_fd = -1,
                                    .die_with_parent = true,
                                    .new_session = true},
                    e);
-    if (x->pid < 0) {
-        close(TAKE_FD(x->fd));
-        return err_wrap(e, "cannot start the egress");
+    return x->pid < 0 ? err_wrap(e, "cannot start the egress") : 0;
+}
+
+static int start(struct egress *x, struct err *e)
+{
+    int theirs[] = {-1, -1};
+    int result = open_pairs(x, theirs, e) < 0 ? -1 : spawn_it(x, theirs, e);
+    for (int i = 0; i < 2; i++)
+        if (theirs[i] >= 0)
+            close(theirs[i]);
+    if (result < 0) {
+        close_socket(x);
+        return -1;
     }
     x->readable = event_new(x->d->base, x->fd, EV_READ | EV_PERSIST, on_readable, x);
     x->writable = event_new(x->d->base, x->fd, EV_WRITE, on_writable, x);
     event_add(x->readable, NULL);
-    if (say_policy(x) < 0 || say_resolver(x) < 0 || say_forwards(x) < 0 || say_dns(x) < 0 ||
-        say_start(x) < 0)
-        log_line("egress: %s", strerror(errno)); // its end shows at once
-    fcntl(x->fd, F_SETFL, O_NONBLOCK);
+    say_all(x);
     return 0;
 }
 
@@ -323,7 +354,7 @@ int egress_open(struct daemon *d, const char *exe, struct err *e)
 {
     struct egress *x = d->egress = xcalloc(1, sizeof *x);
     x->d = d;
-    x->fd = -1;
+    x->fd = x->inlets = -1;
     x->exe = xstrdup(exe);
     x->restart = evtimer_new(d->base, on_restart, x);
     bool leads_out = d->lab->egress == LABFILE_EGRESS_HOST || d->lab->forward_count > 0;
@@ -373,6 +404,13 @@ void egress_flush(struct egress *x)
         } else if (errno != EINTR)
             return; // it has ended, as on_readable() will see
     }
+}
+
+void egress_say_inlet(struct egress *x, const struct egress_inlet *inlet, int fd)
+{
+    if (x->inlets >= 0 &&
+        unix_send(x->inlets, (const char *)inlet, sizeof *inlet, &fd, fd >= 0) < 0)
+        log_line("egress: it takes no port: %s", strerror(errno));
 }
 
 void egress_dns_answer(struct egress *x, uint64_t token, const uint8_t *message, size_t n)

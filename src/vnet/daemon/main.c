@@ -50,7 +50,7 @@ static int run_egress(int argc, const char **argv)
 {
     if (argc != 1)
         return usage("'egress' has no arguments", NULL);
-    return egress_main(STDIN_FILENO);
+    return egress_main(STDIN_FILENO, STDOUT_FILENO);
 }
 
 static const struct subcommand {

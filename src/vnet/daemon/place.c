@@ -59,6 +59,8 @@ int place_find(const struct daemon *d, const struct identity *who, struct place 
     *out = (struct place){.network = (unsigned)network};
     if (node)
         memcpy(out->link, node->link, sizeof out->link);
+    if (who->name)
+        snprintf(out->own, sizeof out->own, "%s", who->name);
     // The lab's author wants to find the lab's names, whatever the client is called.
     if (node || who->name)
         snprintf(out->name, sizeof out->name, "%s", node ? node->entry.name : who->name);

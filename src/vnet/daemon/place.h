@@ -24,6 +24,7 @@ bool place_mac(const uint8_t *frame, size_t n, struct mac *out);
 enum { PLACE_NAME_MAX = 65 };
 struct place {
     char name[PLACE_NAME_MAX];
+    char own[PLACE_NAME_MAX]; // the one that the client gave itself; "": none
     unsigned network;
     struct vnet_link link[2];
 };

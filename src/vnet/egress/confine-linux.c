@@ -34,6 +34,8 @@ static const int calls[] = {
     SCMP_SYS(fcntl),
     SCMP_SYS(ioctl),
     SCMP_SYS(dup),
+    SCMP_SYS(dup2),
+    SCMP_SYS(dup3),
     SCMP_SYS(poll),
     SCMP_SYS(ppoll),
     SCMP_SYS(lseek),

@@ -2,5 +2,6 @@
 // other, libslirp between them.
 #pragma once
 
-// With messages and frames (message.h) at the socket `fd`. Returns the exit code at its end.
-int egress_main(int fd);
+// With messages and frames (message.h) at the socket `fd`, and ports of the host that lead to
+// guests at `inlets`. Returns the exit code at its end.
+int egress_main(int fd, int inlets);

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "base/os.h"
+#include "proto/fds.h"
 #include "vnet/egress/confine.h"
 #include "vnet/egress/egress.h"
 #include "vnet/egress/message.h"
@@ -20,14 +21,15 @@
 #include "vnet/vnet.h"
 
 enum { BATCH = 32, FILES_MAX = 4096 };
+enum { OWN_FDS = 2 }; // beside those of services
 
 struct egress {
-    int fd;
+    int fd, inlets;
     bool ending;
     struct translation translation;
     char *paths[FORWARDS_MAX]; // of forwards to unix sockets
     struct services *services;
-    struct pollfd own[1 + SERVICE_FDS_MAX];
+    struct pollfd own[OWN_FDS + SERVICE_FDS_MAX];
     struct err failed; // before START
     struct outbox *out;
     struct stack *stack; // NULL until START
@@ -42,6 +44,12 @@ static void say(struct egress *x, enum egress_kind kind, const char *text)
     struct egress_message m = egress_message(kind);
     snprintf(m.text, sizeof m.text, "%.*s", (int)sizeof m.text - 1, text);
     outbox_put(x->out, &m, sizeof m);
+}
+
+static void fail(struct egress *x, const struct err *why)
+{
+    say(x, EGRESS_FAILED, why->msg);
+    x->ending = true;
 }
 
 static int begin(struct egress *x, const struct egress_message *m, struct err *e)
@@ -63,8 +71,10 @@ static void on_start(struct egress *x, const struct egress_message *m)
     struct err e;
     if (x->stack)
         return;
-    x->ending = begin(x, m, &e) < 0;
-    say(x, x->ending ? EGRESS_FAILED : EGRESS_READY, x->ending ? e.msg : "");
+    if (begin(x, m, &e) < 0)
+        fail(x, &e);
+    else
+        say(x, EGRESS_READY, "");
 }
 
 static void on_policy(struct egress *x, const struct egress_message *m)
@@ -174,24 +184,43 @@ static void listen_to_daemon(struct egress *x)
     }
 }
 
+static void hear_inlets(struct egress *x)
+{
+    struct egress_inlet m;
+    struct fds fds = {0};
+    struct err e;
+    bool whole = fds_receive(x->inlets, &m, sizeof m, &fds) == sizeof m;
+    if (!whole)
+        x->ending = true;
+    else if (m.ends)
+        stack_remove_inlet(x->stack, &m);
+    else if (stack_add_inlet(x->stack, &m, fds.count ? fds.fd[0] : -1, &e) < 0)
+        fail(x, &e);
+    fds_close(&fds);
+}
+
 // --- the loop ---
 
 static void turn(struct egress *x, bool *waits)
 {
     x->own[0] = (struct pollfd){.fd = x->fd, .events = (short)(POLLIN | (*waits ? POLLOUT : 0))};
+    x->own[1] = (struct pollfd){.fd = x->stack ? x->inlets : -1, .events = POLLIN};
     struct pollfd *fds = x->own;
-    nfds_t count = services_fill(x->services, x->own, 1);
+    nfds_t count = services_fill(x->services, x->own, OWN_FDS);
     int timeout = -1;
     if (x->stack)
         fds = stack_fill(x->stack, x->own, count, &count, &timeout);
     bool failed = poll(fds, count, timeout) < 0;
     short happened = failed ? 0 : fds[0].revents;
+    bool inlets = !failed && fds[1].revents;
     if (x->stack)
         stack_serve(x->stack, failed);
     if (!failed)
-        services_serve(x->services, fds + 1);
+        services_serve(x->services, fds + OWN_FDS);
     if (happened & ~POLLOUT)
         listen_to_daemon(x);
+    if (inlets)
+        hear_inlets(x);
     int left = outbox_flush(x->out);
     *waits = left > 0;
     x->ending |= left < 0;
@@ -215,13 +244,14 @@ static void ignore_signals(void)
         signal(ignored[i], SIG_IGN);
 }
 
-int egress_main(int fd)
+int egress_main(int fd, int inlets)
 {
     struct egress *x = xcalloc(1, sizeof *x);
     bool waits = false;
     ignore_signals();
     allow_many_files();
     x->fd = fd;
+    x->inlets = inlets;
     x->out = outbox_new(fd, VNET_FRAME_MAX);
     x->services = services_new(&(struct service_hooks){ask, x});
     while (!x->ending)

@@ -47,6 +47,16 @@ struct egress_message {
     uint8_t data[EGRESS_DATA_MAX];
 };
 
+// Over a socket of their own come ports of the host that lead to guests: such a message each, after
+// START. With one that begins comes the socket, which listens there.
+struct egress_inlet {
+    uint32_t host;
+    uint16_t host_port;
+    uint16_t lab_port; // what comes there goes to this port of VNET_EGRESS_ROUTER
+    uint8_t protocol;
+    bool ends;
+};
+
 // An empty one of a kind.
 struct egress_message egress_message(enum egress_kind kind);
 

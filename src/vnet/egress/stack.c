@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "vnet/egress/message.h"
 #include "vnet/egress/outbox.h"
 #include "vnet/egress/refusal.h"
 #include "vnet/egress/translate.h"
@@ -177,15 +178,47 @@ int stack_add_path(struct stack *s, uint32_t a, uint16_t port, const char *path,
                : 0;
 }
 
-// --- packets ---
-
-// Descriptors are given out from the lowest on.
-static void count_files(struct stack *s)
+// Descriptors are given out from the lowest on: the one that is next; -1: none is left.
+static int next_file(void)
 {
     int lowest = dup(STDIN_FILENO);
-    s->full = lowest < 0 || lowest >= s->most - SPARE_FILES;
     if (lowest >= 0)
         close(lowest);
+    return lowest;
+}
+
+static bool is_loopback(int fd)
+{
+    struct sockaddr_in at = {0};
+    socklen_t n = sizeof at;
+    return getsockname(fd, (struct sockaddr *)&at, &n) == 0 &&
+           at.sin_addr.s_addr == htonl(EGRESS_LOOPBACK);
+}
+
+// libslirp would make the socket itself. Here the daemon has, so that the port stays taken while
+// this process is not there, and is put in the place of one that libslirp makes.
+int stack_add_inlet(struct stack *s, const struct egress_inlet *inlet, int fd, struct err *e)
+{
+    int next = next_file();
+    if (slirp_add_hostfwd(s->slirp, inlet->protocol == PROTOCOL_UDP, address(EGRESS_LOOPBACK), 0,
+                          address(VNET_EGRESS_ROUTER), inlet->lab_port) < 0 ||
+        !is_loopback(next) || dup2(fd, next) < 0)
+        return err_sys(e, "cannot listen for a guest");
+    return 0;
+}
+
+void stack_remove_inlet(struct stack *s, const struct egress_inlet *inlet)
+{
+    slirp_remove_hostfwd(s->slirp, inlet->protocol == PROTOCOL_UDP, address(inlet->host),
+                         inlet->host_port);
+}
+
+// --- packets ---
+
+static void count_files(struct stack *s)
+{
+    int next = next_file();
+    s->full = next < 0 || next >= s->most - SPARE_FILES;
 }
 
 static bool is_ping(struct bytes packet, size_t header)

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 
+struct egress_inlet;
 struct outbox;
 struct translation;
 struct stack;
@@ -20,6 +21,12 @@ void stack_free(struct stack *s);
 // The connections to this address and port of the lab's go to a unix socket.
 int stack_add_path(struct stack *s, uint32_t address, uint16_t port, const char *path,
                    struct err *e);
+
+// The connections (TCP), or datagrams (UDP), that come to a socket of the host go to a port of
+// VNET_EGRESS_ROUTER, until the address and port it has are removed. The descriptor stays the
+// caller's.
+int stack_add_inlet(struct stack *s, const struct egress_inlet *inlet, int fd, struct err *e);
+void stack_remove_inlet(struct stack *s, const struct egress_inlet *inlet);
 
 // A frame of the lab's, which is changed.
 void stack_input(struct stack *s, uint8_t *frame, size_t n);

@@ -3,6 +3,7 @@
 
 #include "vnet/ip/checksum.h"
 #include "vnet/ip/ipv4.h"
+#include "vnet/ip/tcp.h"
 #include "vnet/switch/ethernet.h"
 
 static const uint32_t lab_addresses[] = {VNET_EGRESS_LAB, VNET_EGRESS_LAB + 1,
@@ -182,11 +183,39 @@ static bool may_reach(const struct translation *t, uint32_t to)
     return t->open;
 }
 
+// Of a connection from the host to a guest; `port` is the lab's, which later fragments do not have.
+static bool is_inward(const struct translation *t, const struct view *w, uint32_t lab,
+                      const uint8_t *port)
+{
+    return lab == VNET_EGRESS_ROUTER &&
+           (w->sum ? read16(port) <= VNET_EGRESS_PORTS : !w->first && !find_first(t, w));
+}
+
+// libslirp has programs of the host at an address of its own. To that it lets TCP answer, but not
+// UDP.
+static void name_host(const struct view *w, unsigned at, uint32_t from, uint32_t to)
+{
+    if (w->protocol == PROTOCOL_UDP && read32(w->ip + at) == from)
+        change_address(w, at, to);
+}
+
+// Nobody in the lab begins one.
+static enum verdict answer_inward(const struct view *w)
+{
+    bool syn = w->first && (w->payload[TCP_FLAGS] & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+    if (w->protocol == PROTOCOL_TCP && syn)
+        return DENIED;
+    name_host(w, IPV4_TO, EGRESS_SLIRP, EGRESS_LOOPBACK);
+    return PASS;
+}
+
 enum verdict translate_out(struct translation *t, uint8_t *frame, size_t n)
 {
     struct view w;
     if (!look(frame, n, &w))
         return DENIED;
+    if (is_inward(t, &w, read32(w.ip + IPV4_FROM), w.payload))
+        return answer_inward(&w);
     const struct forward *f = w.first ? find_out(t, &w) : find_first(t, &w);
     if (!f || f->host == 0)
         return !f && may_reach(t, read32(w.ip + IPV4_TO)) ? PASS : DENIED;
@@ -204,6 +233,10 @@ void translate_in(struct translation *t, uint8_t *frame, size_t n)
     struct view w;
     if (!look(frame, n, &w))
         return;
+    if (is_inward(t, &w, read32(w.ip + IPV4_TO), w.payload + 2)) {
+        name_host(&w, IPV4_FROM, EGRESS_LOOPBACK, EGRESS_SLIRP);
+        return;
+    }
     const struct forward *f = w.first ? find_in(t, &w) : find_first(t, &w);
     if (!f)
         return;

@@ -17,6 +17,7 @@
 #define EGRESS_SLIRP (VNET_EGRESS_NETWORK + 1)
 #define EGRESS_PATHS (VNET_EGRESS_NETWORK + 6) // its ports are forwards to unix sockets
 #define EGRESS_LAST (VNET_EGRESS_NETWORK + 7)
+#define EGRESS_LOOPBACK 0x7f000001u
 
 enum { FORWARDS_MAX = 512, FRAGMENTS_MAX = 32 };
 

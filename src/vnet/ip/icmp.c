@@ -55,13 +55,14 @@ bool icmp_is_request(struct bytes message)
 }
 
 // RFC 1812, 4.3.2.7: never about an error, nor to or about more than one host, nor twice about a
-// fragmented packet.
+// fragmented packet. Nor about the router's own.
 static bool may_have_error(const struct packet *p)
 {
     size_t header = 4 * (size_t)(get8(p->ip, 0) & 15);
     uint32_t from = get32(p->ip, IPV4_FROM);
     uint32_t to = get32(p->ip, IPV4_TO);
-    if (header > p->ip.n || (get16(p->ip, IPV4_FRAGMENT) & IPV4_OFFSET))
+    if (header > p->ip.n || from == p->network->is.router ||
+        (get16(p->ip, IPV4_FRAGMENT) & IPV4_OFFSET))
         return false;
     if (get8(p->ip, IPV4_PROTOCOL) == PROTOCOL_ICMP &&
         icmp_is_error((struct bytes){p->ip.at + header, p->ip.n - header}))

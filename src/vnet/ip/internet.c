@@ -14,11 +14,18 @@ enum { HOSTS_MAX = 1024 };
 
 static const struct ip6 no_address = {{0}};
 
+bool internet_is_reserved(uint32_t address)
+{
+    return !((address ^ VNET_EGRESS_NETWORK) >> (32 - VNET_EGRESS_PREFIX));
+}
+
 int vnet_add_host(struct vnet *v, uint32_t address, const struct ip6 *address6, struct err *e)
 {
     const struct host host = {.address = address, .address6 = address6 ? *address6 : no_address};
     if (!address && !address6)
         return err_set(e, ERR_USAGE, "a host has an address");
+    if (internet_is_reserved(address))
+        return err_set(e, ERR_USAGE, "192.0.0.0/29 is the way out's");
     if ((address && (internet_network4(v, address) || internet_has_host4(v, address))) ||
         (address6 && (internet_network6(v, address6) || internet_has_host6(v, address6))))
         return err_set(e, ERR_EXISTS, "the address belongs to a network or another host");

@@ -15,6 +15,9 @@ struct host {
 struct network *internet_network4(const struct vnet *v, uint32_t to);
 struct network *internet_network6(const struct vnet *v, const struct ip6 *to);
 
+// Whether an address is in what the way out has for itself.
+bool internet_is_reserved(uint32_t address);
+
 bool internet_has_host4(const struct vnet *v, uint32_t address);
 bool internet_has_host6(const struct vnet *v, const struct ip6 *address);
 

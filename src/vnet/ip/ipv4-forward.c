@@ -45,15 +45,25 @@ static bool find_way(const struct packet *p, struct way *way)
     return true;
 }
 
+static void change(struct frame *f, size_t at, uint16_t new)
+{
+    struct bytes header = written(f, ETHERNET_HEADER);
+    uint16_t old = get16(header, at);
+    uint16_t sum = get16(header, IPV4_CHECKSUM);
+    patch16(f, ETHERNET_HEADER + at, new);
+    patch16(f, ETHERNET_HEADER + IPV4_CHECKSUM, checksum_change(sum, old, new));
+}
+
 // TTL and protocol are one word of the header's sum.
 void ipv4_use_up_ttl(struct frame *f)
 {
-    struct bytes header = written(f, ETHERNET_HEADER);
-    uint16_t old = get16(header, IPV4_TTL);
-    uint16_t sum = get16(header, IPV4_CHECKSUM);
-    uint16_t new = (uint16_t)(old - 0x0100);
-    patch16(f, ETHERNET_HEADER + IPV4_TTL, new);
-    patch16(f, ETHERNET_HEADER + IPV4_CHECKSUM, checksum_change(sum, old, new));
+    change(f, IPV4_TTL, (uint16_t)(get16(written(f, ETHERNET_HEADER), IPV4_TTL) - 0x0100));
+}
+
+void ipv4_let_fragment(struct frame *f)
+{
+    uint16_t flags = get16(written(f, ETHERNET_HEADER), IPV4_FRAGMENT);
+    change(f, IPV4_FRAGMENT, flags & (uint16_t)~IPV4_DONT_FRAGMENT);
 }
 
 void ipv4_forward(struct packet *p, struct frame *f)

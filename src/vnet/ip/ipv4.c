@@ -9,6 +9,7 @@
 #include "vnet/ip/tcp.h"
 #include "vnet/ip/udp.h"
 #include "vnet/ip/uplink.h"
+#include "vnet/ip/way-in.h"
 #include "vnet/nat/nat.h"
 #include "vnet/services/dns-tcp.h"
 #include "vnet/switch/ethernet.h"
@@ -129,6 +130,8 @@ static bool is_martian(const struct packet *p)
 
 static void deliver_whole(struct packet *p, uint8_t protocol, struct bytes payload)
 {
+    if (way_in_takes(p, protocol, payload))
+        return;
     for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++) {
         if (protocols[i].protocol == protocol) {
             protocols[i].input(p, payload);

@@ -47,6 +47,8 @@ void ipv4_send(struct packet *p, struct frame *f);
 void ipv4_forward(struct packet *p, struct frame *f);
 
 void ipv4_use_up_ttl(struct frame *f);
+// It may be cut from now on.
+void ipv4_let_fragment(struct frame *f);
 
 // ipv4-fragment.c: whether a packet fits, or may be made to. Else it is dropped and its sender
 // told.

@@ -317,6 +317,17 @@ bool neighbour_find(const struct network *net, const struct ip6 *address, struct
     return true;
 }
 
+uint32_t neighbour_address(const struct network *net, struct mac mac)
+{
+    static const enum state known[] = {KNOWN, PROBING};
+    const struct neighbour *n;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        TAILQ_FOREACH(n, &net->neighbours->queues[known[i]], same_state)
+            if (mac_equal(n->mac, mac) && family_of(&n->address) == &families[false])
+                return get32((struct bytes){n->address.octet, sizeof n->address}, MAPPED_IPV4);
+    return 0;
+}
+
 void neighbours_forget(struct vnet *v, const struct plug *plug)
 {
     struct neighbours *ns = plug->network->neighbours;

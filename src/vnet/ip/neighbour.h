@@ -30,5 +30,8 @@ void neighbour_learn(struct vnet *v, struct network *net, const struct ip6 *addr
 // The MAC that a host said it has; false: it has not, yet.
 bool neighbour_find(const struct network *net, const struct ip6 *address, struct mac *mac);
 
+// The IPv4 address that a host with this MAC spoke from; 0: none is known.
+uint32_t neighbour_address(const struct network *net, struct mac mac);
+
 // Drops the frames from this plug that wait for a host's answer.
 void neighbours_forget(struct vnet *v, const struct plug *plug);

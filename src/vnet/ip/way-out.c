@@ -9,6 +9,7 @@
 #include "vnet/ip/ipv4.h"
 #include "vnet/ip/reassembly.h"
 #include "vnet/ip/uplink.h"
+#include "vnet/ip/way-in.h"
 #include "vnet/nat/nat.h"
 #include "vnet/services/dns-relay.h"
 #include "vnet/switch/ethernet.h"
@@ -27,6 +28,7 @@ struct way_out {
     bool open; // to all addresses
     struct service *services;
     unsigned service_count;
+    struct way_in *in;
     struct relay *relay; // NULL: there is no resolver
 };
 
@@ -46,6 +48,7 @@ void vnet_set_egress(struct vnet *v, const struct vnet_egress *is)
         TAILQ_INIT(&net->plugs);
         net->nat = nat_new(v, net);
         net->reassembly = reassembly_new(net);
+        out->in = way_in_new(v, net);
     }
     out->open = is->open;
     if (is->resolves && !out->relay)
@@ -60,6 +63,7 @@ void way_out_free(struct way_out *out)
     nat_free(out->net.nat);
     reassembly_free(out->net.reassembly);
     relay_free(out->relay);
+    way_in_free(out->in);
     free(out->services);
     free(out);
 }
@@ -116,6 +120,11 @@ bool way_out_takes(const struct vnet *v, struct bytes packet, const struct host 
     return host ? is_service(out, packet)
                 : way_out_leads_to(v, get32(packet, IPV4_TO)) ||
                       get32(packet, IPV4_FROM) == VNET_EGRESS_ROUTER;
+}
+
+struct way_in *way_out_in(const struct vnet *v)
+{
+    return v->way_out ? v->way_out->in : NULL;
 }
 
 struct relay *way_out_relay(const struct vnet *v)

@@ -17,6 +17,9 @@ bool way_out_takes(const struct vnet *v, struct bytes packet, const struct host 
 bool way_out_leads_to(const struct vnet *v, uint32_t address);
 bool way_out_is(const struct vnet *v, const struct network *net);
 
+// Connections the other way round; NULL: there is no way out.
+struct way_in *way_out_in(const struct vnet *v);
+
 // What its own queries need; NULL: there is no resolver.
 struct relay *way_out_relay(const struct vnet *v);
 struct network *way_out_network(const struct vnet *v);

@@ -10,6 +10,8 @@
 
 enum { MTU_MIN_IPV6 = 1280 }; // RFC 8200, 5
 
+#define RESERVED "192.0.0.0/29 is the way out's"
+
 // An error at a key's value, in words that begin with the key.
 #define REFUSE(entry, key, ...)                                                                    \
     tree_err(e, lab->file, position_of_key((entry)->from, key), key ": " __VA_ARGS__)
@@ -17,6 +19,11 @@ enum { MTU_MIN_IPV6 = 1280 }; // RFC 8200, 5
 static bool in_lan4(const struct vnet_network *n, uint32_t address)
 {
     return n->prefix && !((address ^ n->router) >> (32 - n->prefix));
+}
+
+static bool is_reserved(uint32_t address)
+{
+    return !((address ^ VNET_EGRESS_NETWORK) >> (32 - VNET_EGRESS_PREFIX));
 }
 
 static bool in_lan6(const struct vnet_network *n, const struct ip6 *address)
@@ -48,6 +55,10 @@ static int check_network(const struct labfile *lab, const struct labfile_network
         return REFUSE(&n->entry, "lan",
                       "the router needs an address of its own in it, "
                       "such as 192.168.1.1 in 192.168.1.1/24");
+    if (in_lan4(is, VNET_EGRESS_NETWORK) || is_reserved(is->router))
+        return REFUSE(&n->entry, "lan", RESERVED);
+    if (is_reserved(is->wan))
+        return REFUSE(&n->entry, "wan", RESERVED);
     if (is->nat != VNET_NAT_NONE && !(is->wan && is->prefix))
         return REFUSE(&n->entry, "nat", "it translates from 'lan' to 'wan' and needs both");
     if (is->prefix6 && is->mtu < MTU_MIN_IPV6)
@@ -209,10 +220,24 @@ static int check_all_forwards(const struct labfile *lab, struct err *e)
     return 0;
 }
 
+static int check_inlets(const struct labfile *lab, struct err *e)
+{
+    for (unsigned i = 0; i < lab->inlet_count; i++) {
+        const struct labfile_inlet *n = &lab->inlets[i];
+        if (lab->egress == LABFILE_EGRESS_NONE)
+            return tree_err(e, lab->file, n->entry.at, "from-host: it needs 'egress: host'");
+        for (unsigned j = 0; j < i; j++)
+            if (inlet_is_at(&n->is, &lab->inlets[j].is))
+                return tree_err(e, lab->file, n->entry.at, "from-host: it is the same as '%s'",
+                                lab->inlets[j].entry.name);
+    }
+    return 0;
+}
+
 int check_lab(const struct labfile *lab, struct err *e)
 {
     static int (*const checks[])(const struct labfile *lab, struct err *e) = {
-        check_all_networks, check_all_nodes, check_hosts, check_all_forwards};
+        check_all_networks, check_all_nodes, check_hosts, check_all_forwards, check_inlets};
     for (size_t i = 0; i < COUNT(checks); i++)
         if (checks[i](lab, e) < 0)
             return -1;

@@ -24,6 +24,7 @@ enum {
     LABFILE_PER_NAME_MAX = 64, // addresses, and texts
     LABFILE_HOSTS_MAX = 1024,
     LABFILE_FORWARDS_MAX = 200,
+    LABFILE_INLETS_MAX = 200,
     LABFILE_SAME_HOST_MAX = 3, // forwards to one address and port
 };
 
@@ -90,6 +91,28 @@ struct labfile_forward {
     const char *path; // of a unix socket, in `to`
 };
 
+// A port of the host that leads to one of a guest.
+enum { INLET_GUEST_MAX = 65, INLET_TEXT = sizeof "255.255.255.255:65535/udp" };
+struct inlet {
+    uint8_t protocol; // 6 or 17
+    uint32_t host;    // where it listens; 0: at all addresses
+    uint16_t host_port, port;
+    char guest[INLET_GUEST_MAX]; // an id, an address or a MAC
+};
+// From "8080", "127.0.0.1:53/udp", and "vm1:80"; `to` NULL: not asked for. ERR_USAGE.
+int inlet_parse(const char *listen, const char *to, struct inlet *out, struct err *e);
+// "127.0.0.1:8080", with "/udp" where it is that.
+void inlet_format(const struct inlet *inlet, char out[static INLET_TEXT]);
+
+// Whether both listen at the same port.
+bool inlet_is_at(const struct inlet *a, const struct inlet *b);
+
+struct labfile_inlet {
+    struct labfile_entry entry;
+    char *to;
+    struct inlet is;
+};
+
 enum labfile_egress { LABFILE_EGRESS_NONE, LABFILE_EGRESS_HOST };
 enum labfile_host_lan { LABFILE_DENY, LABFILE_ALLOW };
 enum labfile_unknown_macs { LABFILE_JOIN, LABFILE_REFUSE };
@@ -115,6 +138,8 @@ struct labfile {
     enum labfile_host_lan host_lan; // whether the egress leads there, too
     struct labfile_forward *forwards;
     unsigned forward_count;
+    struct labfile_inlet *inlets;
+    unsigned inlet_count;
     char *file; // for errors
 };
 

@@ -7,6 +7,7 @@
 
 #include "vnet/labfile/complete.h"
 #include "vnet/labfile/forward.h"
+#include "vnet/labfile/inlet.h"
 #include "vnet/labfile/labfile.h"
 #include "vnet/labfile/type.h"
 
@@ -166,6 +167,18 @@ static const struct section forward_section = {
     .complete = complete_forward,
 };
 
+static const struct key inlet_keys[] = {
+    {"to", &type_text, AT(struct labfile_inlet, to), .optional = true},
+    {0},
+};
+static const struct section inlet_section = {
+    .what = "a port of the host",
+    .keys = inlet_keys,
+    .shorthand = "to",
+    .names = &type_text,
+    .complete = complete_inlet,
+};
+
 static const struct key internet_keys[] = {
     {"dns", NULL, &name_section, ALL(struct labfile, names, name_count), .most = LABFILE_NAMES_MAX},
     {"hosts", &type_address, ALL(struct labfile, hosts, host_count), .most = LABFILE_HOSTS_MAX},
@@ -175,6 +188,8 @@ static const struct key internet_keys[] = {
      .what = "treatment of the host's LAN", .choice = host_lan},
     {"forward", NULL, &forward_section, ALL(struct labfile, forwards, forward_count),
      .most = LABFILE_FORWARDS_MAX},
+    {"from-host", NULL, &inlet_section, ALL(struct labfile, inlets, inlet_count),
+     .most = LABFILE_INLETS_MAX},
     {0},
 };
 static const struct section internet_section = {.what = "the internet", .keys = internet_keys};

@@ -410,6 +410,16 @@ static bool answers(const struct lease *one, uint64_t now)
     return one->node || (leases_is_granted(one) && one->is.until > now);
 }
 
+uint32_t leases_of(const struct leases *l, uint64_t now, struct mac mac)
+{
+    uint32_t fixed = fixed_address(l, mac);
+    const struct lease *one = *chain(l, LEASE_BY_MAC, &mac, sizeof mac);
+    for (; one && !fixed; one = one->next[LEASE_BY_MAC])
+        if (mac_equal(one->is.mac, mac) && answers(one, now))
+            fixed = one->is.address;
+    return fixed;
+}
+
 const struct lease *leases_host(const struct leases *l, uint64_t now, const char *host)
 {
     const struct lease *found = NULL;

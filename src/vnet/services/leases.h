@@ -78,6 +78,8 @@ bool leases_grant(struct leases *l, uint64_t now, const struct client *client, u
                   uint64_t until);
 // The client's record, if it is of this address, ends now. For an offer that was not taken too.
 void leases_release(struct leases *l, uint64_t now, const struct client *client, uint32_t address);
+// The address that the host with this MAC has for sure: a node's, or one with a lease; 0: none.
+uint32_t leases_of(const struct leases *l, uint64_t now, struct mac mac);
 // The client found somebody else at its address: nobody gets it until then.
 void leases_decline(struct leases *l, uint64_t now, const struct client *client, uint32_t address,
                     uint64_t until);

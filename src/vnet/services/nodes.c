@@ -4,6 +4,7 @@
 
 #include <assert.h>
 
+#include "vnet/ip/neighbour.h"
 #include "vnet/switch/ethernet.h"
 
 static const struct ip6 no_ip6;
@@ -112,6 +113,14 @@ void nodes_check_host(const struct vnet *v, const struct network *net, struct cl
     if ((other && !mac_equal(other->is.mac, client->mac)) ||
         (client->host[0] && has_records(v, (unsigned)(net - v->networks), client->host)))
         client->host[0] = 0;
+}
+
+uint32_t vnet_address(const struct vnet *v, unsigned network, struct mac mac)
+{
+    assert(network < v->network_count);
+    const struct network *net = &v->networks[network];
+    uint32_t address = net->is.router ? leases_of(&net->leases, v->now, mac) : 0;
+    return address || !net->is.router ? address : neighbour_address(net, mac);
 }
 
 static int check_address(const struct network *net, const struct vnet_node *n, struct err *e)

@@ -25,6 +25,7 @@ internet:
   egress: host
   host-lan: allow
   forward: { 5.0.0.1:80: 127.0.0.1:8080, 5.0.0.1:53/udp: { to: 127.0.0.1:5353 }, "5.0.0.2:22": unix:/a b }
+  from-host: { 8080: a:80, 0.0.0.0:53/udp: { to: "52:cc:cc:cc:cc:01:53" }, "127.0.0.2:1": 10.2.0.9:65535 }
 END
 vnet -n lab.yaml | tee once.yaml
 vnet -n once.yaml >twice.yaml

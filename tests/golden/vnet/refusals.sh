@@ -83,4 +83,36 @@ END
 refuse </dev/null
 printf 'networks: { home: \377 }\n' | refuse
 printf 'seed: "\\e]0;title\\a"\n' | refuse
+refuse <<'END'
+networks: { home: }
+internet: { egress: host, from-host: { 8080: a:80, "127.0.0.1:8080": b:80 } }
+END
+refuse <<'END'
+networks: { home: }
+internet: { egress: host, from-host: { 8080: a } }
+END
+refuse <<'END'
+networks: { home: }
+internet: { egress: host, from-host: { "localhost:80": a:80 } }
+END
+refuse <<'END'
+networks: { home: }
+internet: { from-host: { 8080: a:80 } }
+END
+refuse <<'END'
+networks: { home: { lan: 192.0.0.9/24 } }
+END
+refuse <<'END'
+networks:
+  home: { lan: 192.168.1.1/24,
+          wan: 192.0.0.5 }
+END
+refuse <<'END'
+networks: { home: }
+internet: { hosts: [5.0.0.1, 192.0.0.2] }
+END
+refuse <<'END'
+networks: { home: }
+internet: { forward: { "192.0.0.6:80": "127.0.0.1:80" } }
+END
 vnet -n nothing-here.yaml
