@@ -1,6 +1,7 @@
 // MAC addresses: as text, and giving a NIC another one while it is in use.
 #include "agent/mac.h"
 
+#include "agent/hex.h"
 #include "agent/netlink.h"
 
 #include <errno.h>
@@ -12,17 +13,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
 
 int mac_from_text(const char *text, uint8_t out[6])
 {
@@ -136,7 +126,7 @@ static void renew_ipv6(const struct nic *nic)
     close(fd);
 }
 
-int mac_change(const struct nic *nic, const uint8_t to[6])
+static int change(const struct nic *nic, const uint8_t to[6])
 {
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     int rc, saved;
@@ -150,4 +140,28 @@ int mac_change(const struct nic *nic, const uint8_t to[6])
         renew_ipv6(nic);
     errno = saved;
     return rc;
+}
+
+int mac_set(const char *from, const char *to, char why[static WHY_MAX])
+{
+    static const uint8_t none[6];
+    const struct nic *nic;
+    struct nics nics;
+    uint8_t old[6], mac[6];
+
+    if (mac_from_text(from, old) != 0 || mac_from_text(to, mac) != 0)
+        return why_not(why, "not a MAC address");
+    if ((mac[0] & 1) || !memcmp(mac, none, sizeof mac))
+        return why_not(why, "%s: not the address of one station", to);
+    if (nics_read(&nics) != 0)
+        return why_not(why, "cannot list network interfaces: %s", strerror(errno));
+    // Host may have to ask twice when an answer got lost.
+    if (nics_by_mac(&nics, mac))
+        return 0;
+    nic = nics_by_mac(&nics, old);
+    if (!nic)
+        return why_not(why, "no network interface has the MAC %s", from);
+    if (change(nic, mac) != 0)
+        return why_not(why, "cannot change the MAC of %s: %s", nic->name, strerror(errno));
+    return 0;
 }

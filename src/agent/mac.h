@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "agent/nics.h"
+#include "agent/why.h"
 
 #define MAC_TEXT_SIZE 18
 
@@ -12,6 +13,7 @@ int mac_from_text(const char *text, uint8_t out[6]);
 // Returns out.
 char *mac_to_text(const uint8_t mac[6], char out[static MAC_TEXT_SIZE]);
 
-// Changes the NIC's MAC, up or not, and makes IPv6 follow: autoconfigured addresses made from
-// the old MAC go, a new link-local one comes. 0, or -1 with errno.
-int mac_change(const struct nic *nic, const uint8_t to[6]);
+// Gives the NIC with the one address the other, up or not, and makes IPv6 follow: autoconfigured
+// addresses made from the old MAC go, a new link-local one comes. Done already counts as done. 0,
+// or -1 with the reason.
+int mac_set(const char *from, const char *to, char why[static WHY_MAX]);

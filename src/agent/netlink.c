@@ -141,3 +141,14 @@ const struct rtattr *netlink_attr(const struct nlmsghdr *h, size_t header_size, 
             return RTA_PAYLOAD(a) >= min_size ? a : NULL;
     return NULL;
 }
+
+void netlink_put(struct nlmsghdr *h, size_t cap, int type, const void *data, size_t n)
+{
+    struct rtattr *a = (void *)((char *)h + NLMSG_ALIGN(h->nlmsg_len));
+
+    if (NLMSG_ALIGN(h->nlmsg_len) + RTA_SPACE(n) > cap)
+        return;
+    *a = (struct rtattr){.rta_type = (uint16_t)type, .rta_len = (uint16_t)RTA_LENGTH(n)};
+    memcpy(RTA_DATA(a), data, n);
+    h->nlmsg_len = (uint32_t)(NLMSG_ALIGN(h->nlmsg_len) + RTA_SPACE(n));
+}

@@ -20,3 +20,5 @@ int netlink_request(struct nlmsghdr *h);
 // min_size bytes of payload are sure to be there.
 const struct rtattr *netlink_attr(const struct nlmsghdr *h, size_t header_size, int type,
                                   size_t min_size);
+// Adds an attribute to a message in the making, which has room for cap bytes.
+void netlink_put(struct nlmsghdr *h, size_t cap, int type, const void *data, size_t n);

@@ -1,11 +1,12 @@
 // The agent's side of the protocol: the table of requests, READY and INFO.
 #include "agent/session.h"
 
+#include "agent/clock.h"
 #include "agent/load.h"
 #include "agent/mac.h"
+#include "agent/set.h"
+#include "agent/why.h"
 
-#include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -16,7 +17,6 @@
 #endif
 
 #define ID_MAX 64
-#define WHY_MAX 256
 
 void session_init(struct session *s)
 {
@@ -84,7 +84,7 @@ static void put_facts(struct wire_writer *w, const struct nics *nics)
     host[strcspn(host, "\n")] = '\0';
     wire_put(w, "version", "%d", WIRE_VERSION);
     wire_put(w, "agent", "%s", AGENT_VERSION);
-    wire_put(w, "can", "exec");
+    wire_put(w, "can", "exec set");
     wire_put(w, "hostname", "%s", host);
     put_uptime(w);
     for (unsigned i = 0; i < nics->count; i++) {
@@ -99,19 +99,6 @@ static void send_facts(struct session *s, enum wire_type type)
 
     frame_begin(s, &w, type);
     put_facts(&w, &s->told);
-    frame_end(s, &w);
-}
-
-static void send_answer(struct session *s, unsigned to, const char *id, const char *why)
-{
-    struct wire_writer w;
-
-    frame_begin(s, &w, why ? WIRE_ERROR : WIRE_OK);
-    wire_put(&w, "id", "%s", id);
-    if (why)
-        wire_put(&w, "message", "%s", why);
-    else if (to == WIRE_LOOK)
-        put_load(&w);
     frame_end(s, &w);
 }
 
@@ -153,98 +140,80 @@ int session_nics_changed(struct session *s)
     return 0;
 }
 
-// --- requests: 0, or -1 with the reason in why ---
+// --- requests: 0, or -1 with the reason in o->why ---
 
-static int fail(char why[static WHY_MAX], const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-static int fail(char why[static WHY_MAX], const char *fmt, ...)
+// What came of it, beside that: for the answer and the guest's log.
+struct outcome {
+    char why[WHY_MAX];
+    struct set_report report;
+};
+
+static int do_set_mac(const struct wire_frame *f, struct outcome *o)
 {
-    va_list ap;
+    char from[MAC_TEXT_SIZE], to[MAC_TEXT_SIZE];
 
-    va_start(ap, fmt);
-    vsnprintf(why, WHY_MAX, fmt, ap);
-    va_end(ap);
-    return -1;
+    wire_get(f, "from", from, sizeof from);
+    wire_get(f, "to", to, sizeof to);
+    return mac_set(from, to, o->why);
 }
 
-static int get_mac(const struct wire_frame *f, const char *key, uint8_t mac[6],
-                   char why[static WHY_MAX])
+static int do_set_clock(const struct wire_frame *f, struct outcome *o)
 {
-    char text[32];
+    char time[40];
 
-    if (wire_get(f, key, text, sizeof text) < 0 || mac_from_text(text, mac) != 0)
-        return fail(why, "%s: not a MAC address", key);
-    return 0;
+    wire_get(f, "time", time, sizeof time);
+    return clock_set(time, o->why);
 }
 
-static int do_set_mac(const struct wire_frame *f, char why[static WHY_MAX])
+static int do_set(const struct wire_frame *f, struct outcome *o)
 {
-    static const uint8_t none[6];
-    const struct nic *nic;
-    struct nics nics;
-    uint8_t from[6], to[6];
-    char text[MAC_TEXT_SIZE];
-
-    if (get_mac(f, "from", from, why) != 0 || get_mac(f, "to", to, why) != 0)
-        return -1;
-    if ((to[0] & 1) || !memcmp(to, none, sizeof to))
-        return fail(why, "%s: not the address of one station", mac_to_text(to, text));
-    if (nics_read(&nics) != 0)
-        return fail(why, "cannot list network interfaces: %s", strerror(errno));
-    // Done already: Host may have to ask twice when an answer got lost.
-    if (nics_by_mac(&nics, to))
-        return 0;
-    nic = nics_by_mac(&nics, from);
-    if (!nic)
-        return fail(why, "no network interface has the MAC %s", mac_to_text(from, text));
-    if (mac_change(nic, to) != 0)
-        return fail(why, "cannot change the MAC of %s: %s", nic->name, strerror(errno));
-    return 0;
-}
-
-// A guest that was saved has slept without noticing: its clock stands where it stood.
-static int do_set_clock(const struct wire_frame *f, char why[static WHY_MAX])
-{
-    char text[40];
-    long long seconds;
-    long nanoseconds;
-
-    if (wire_get(f, "time", text, sizeof text) < 0 ||
-        sscanf(text, "%lld.%9ld", &seconds, &nanoseconds) != 2 || seconds < 0 || nanoseconds < 0)
-        return fail(why, "time: not seconds.nanoseconds");
-    if (clock_settime(CLOCK_REALTIME, &(struct timespec){seconds, nanoseconds}) != 0)
-        return fail(why, "cannot set the clock: %s", strerror(errno));
-    return 0;
+    return set_perform(f, &o->report, o->why);
 }
 
 // What there is to see is in the answer.
-static int do_look(const struct wire_frame *f, char why[static WHY_MAX])
+static int do_look(const struct wire_frame *f, struct outcome *o)
 {
     (void)f;
-    (void)why;
+    (void)o;
     return 0;
 }
 
 static const struct request {
     enum wire_type type;
-    int (*perform)(const struct wire_frame *f, char why[static WHY_MAX]);
+    int (*perform)(const struct wire_frame *f, struct outcome *o);
 } requests[] = {
     {WIRE_SET_MAC, do_set_mac},
     {WIRE_SET_CLOCK, do_set_clock},
     {WIRE_LOOK, do_look},
+    {WIRE_SET, do_set},
 };
 
-static int perform(const struct wire_frame *f, char why[static WHY_MAX])
+static int perform(const struct wire_frame *f, struct outcome *o)
 {
     if (f->version != WIRE_VERSION)
-        return fail(why, "version %u is not spoken here", f->version);
+        return why_not(o->why, "version %u is not spoken here", f->version);
     for (size_t i = 0; i < sizeof requests / sizeof *requests; i++)
         if (requests[i].type == f->type)
-            return requests[i].perform(f, why);
-    return fail(why, "unknown request type %u", f->type);
+            return requests[i].perform(f, o);
+    return why_not(o->why, "unknown request type %u", f->type);
 }
 
 // --- frames in ---
+
+static void send_answer(struct session *s, unsigned to, const char *id, const struct outcome *o,
+                        bool done)
+{
+    struct wire_writer w;
+
+    frame_begin(s, &w, done ? WIRE_OK : WIRE_ERROR);
+    wire_put(&w, "id", "%s", id);
+    if (!done)
+        wire_put(&w, "message", "%s", o->why);
+    else if (to == WIRE_LOOK)
+        put_load(&w);
+    set_answer(&o->report, &w);
+    frame_end(s, &w);
+}
 
 static void greet(struct session *s, uint32_t nonce)
 {
@@ -260,11 +229,22 @@ static void greet(struct session *s, uint32_t nonce)
     send_facts(s, WIRE_READY);
 }
 
+static void answer(struct session *s, const struct wire_frame *f)
+{
+    struct outcome o = {0};
+    char id[ID_MAX] = "";
+    bool done = perform(f, &o) == 0;
+
+    wire_get(f, "id", id, sizeof id);
+    // What a request changed is known before it counts as done.
+    if (done && session_nics_changed(s) != 0)
+        fprintf(stderr, "tailmac-agent: changed NICs are told later\n");
+    send_answer(s, f->type, id, &o, done);
+    set_log(&o.report);
+}
+
 static void dispatch(struct session *s, const struct wire_frame *f)
 {
-    char id[ID_MAX] = "", why[WHY_MAX] = "";
-    int rc;
-
     if (f->type == WIRE_HELLO && f->version == WIRE_VERSION) {
         greet(s, f->nonce);
         return;
@@ -276,14 +256,8 @@ static void dispatch(struct session *s, const struct wire_frame *f)
     }
     if (f->nonce != s->nonce)
         return;
-    if (f->version == WIRE_VERSION && commands_frame(&s->commands, f))
-        return;
-    wire_get(f, "id", id, sizeof id);
-    rc = perform(f, why);
-    // What a request changed is known before it counts as done.
-    if (rc == 0 && session_nics_changed(s) != 0)
-        fprintf(stderr, "tailmac-agent: changed NICs are told later\n");
-    send_answer(s, f->type, id, rc == 0 ? NULL : why);
+    if (f->version != WIRE_VERSION || !commands_frame(&s->commands, f))
+        answer(s, f);
 }
 
 void session_work(struct session *s)

@@ -13,7 +13,7 @@ static const char *const type_names[] = {
     [WIRE_STDOUT] = "stdout",       [WIRE_STDERR] = "stderr", [WIRE_CREDIT] = "credit",
     [WIRE_EXIT] = "exit",           [WIRE_KILL] = "kill",     [WIRE_SIGNAL] = "signal",
     [WIRE_RESIZE] = "resize",       [WIRE_SHUT] = "shut",     [WIRE_WAIT] = "wait",
-    [WIRE_STARTED] = "started",     [WIRE_LOOK] = "look",
+    [WIRE_STARTED] = "started",     [WIRE_LOOK] = "look",     [WIRE_SET] = "set",
 };
 static_assert(sizeof type_names / sizeof *type_names == WIRE_TYPE_END, "name every type");
 

@@ -56,7 +56,7 @@ enum wire_type {
     WIRE_HELLO = 1,     // host → guest: opens a session; no keys needed
     WIRE_READY = 2,     // guest → host: version= agent= hostname= uptime= nic=…
     WIRE_INFO = 3,      // guest → host: like READY, whenever a NIC, address or link changes
-    WIRE_SET_MAC = 4,   // host → guest: id= from=MAC to=MAC
+    WIRE_SET_MAC = 4,   // host → guest: id= from=MAC to=MAC; SET does more
     WIRE_OK = 5,        // guest → host: id= of the request
     WIRE_ERROR = 6,     // guest → host: id= of the request, message=
     WIRE_SET_CLOCK = 7, // host → guest: id= time=seconds.nanoseconds since 1970, UTC
@@ -77,9 +77,27 @@ enum wire_type {
                        // session; HELLO is due
     WIRE_LOOK = 21, // host → guest: id=; the OK has uptime= load= memory-total=
                     // memory-available= (bytes)
+    WIRE_SET = 22, // host → guest, for agents that say "can=set": id= and items, see below; the OK
+                   // has done=KEY NOTE or failed=KEY REASON for each
     WIRE_TYPE_END
 };
 
+// SET gives the guest any of these, in this order whatever the request's, each as often as wanted,
+// 64 in all. NICs are named by the MACs that they have after it.
+//
+//     clock=SECONDS.NANOSECONDS    since 1970, UTC
+//     entropy=HEX                  up to 256 random bytes, which the guest counts as such
+//     mac=OLD NEW                  of a NIC
+//     address=MAC ADDRESS/PREFIX   instead of others of that family but link-local ones
+//     route=MAC ADDRESS/PREFIX [GATEWAY]
+//     hostname=NAME
+//     machine-id=HEX               16 bytes
+//     dns=ADDRESS [ADDRESS…]
+//     search=DOMAIN [DOMAIN…]      of names without a dot
+//     sync=1                       what was written goes to the disk
+//
+// A key that the agent does not know has failed; nothing else has because of it.
+//
 // The data of EXEC: words, each a letter and a text up to a NUL. 'a' an argument, 'e' a variable of
 // the environment as "NAME=value", 'c' the working directory, 'u' the user, by name or number.
 //

@@ -3,14 +3,12 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"
-#include "base/text.h"
+#include "host/facts.h"
 #include "host/stream.h"
 
 enum {
@@ -19,10 +17,8 @@ enum {
     // that boots: repeated soon, then ever less often.
     HELLO_FIRST_MS = 30,
     HELLO_LAST_MS = 1000,
-    REQUEST_MS = 5000,
     LOOK_MS = 300,
-    FACT_MAX = 1024,
-    ADDRESSES_MAX = 64,
+    ANSWER_MAX = 1024,
     UNSENT_LOW = 64 << 10, // streams send more before the channel runs dry
 };
 
@@ -33,6 +29,7 @@ struct request {
     unsigned id;
     agent_done *done;
     void *arg;
+    struct settings *settings; // that the answer is about, or NULL
     struct event *timer;
     LIST_ENTRY(request) link;
 };
@@ -46,8 +43,7 @@ struct agent {
     uint32_t nonce; // 0: no session wanted
     bool ready;
     unsigned next_id;
-    json_t *facts;
-    char can[FACT_MAX]; // words
+    struct facts facts;
     struct streams streams;
     struct wire_decoder decoder;
     unsigned char buffer[WIRE_FRAME_MAX];
@@ -117,79 +113,9 @@ static void say_hello(evutil_socket_t fd, short what, void *arg)
     a->hello_ms = a->hello_ms * 2 < HELLO_LAST_MS ? a->hello_ms * 2 : HELLO_LAST_MS;
 }
 
-// "eth0 52:cc:cc:cc:cc:01 up 192.168.0.7/24,fe80::1/64" or with "-" for no address.
-static json_t *parse_nic(char *text)
-{
-    char name[64];
-    char mac[MAC_TEXT];
-    char link[8];
-    int addresses_at = 0;
-    text_clean(text);
-    if (sscanf(text, "%63s %17s %7s %n", name, mac, link, &addresses_at) != 3 || !addresses_at)
-        return NULL;
-    json_t *list = json_array();
-    char *copy = xstrdup(text + addresses_at);
-    char *rest = copy;
-    for (char *one; (one = strsep(&rest, ",")) && json_array_size(list) < ADDRESSES_MAX;)
-        if (*one && strcmp(one, "-") != 0)
-            json_array_append_new(list, json_string(one));
-    free(copy);
-    return json_pack("{s:s, s:s, s:b, s:o}", "name", name, "mac", mac, "up",
-                     strcmp(link, "up") == 0, "addresses", list);
-}
-
-static void take_facts(struct agent *a, const struct wire_frame *f)
-{
-    static const char *const keys[] = {"agent", "hostname", "uptime"};
-    char text[FACT_MAX];
-    json_t *facts = json_object();
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (wire_get(f, keys[i], text, sizeof text) >= 0) {
-            text_clean(text);
-            json_object_set_new(facts, keys[i], json_string(text));
-        }
-    wire_get(f, "can", a->can, sizeof a->can);
-    json_t *nics = json_array();
-    size_t pos = 0;
-    for (long n; (n = wire_value_next(f, &pos, "nic", text, sizeof text)) != -1;) {
-        json_t *nic = n < 0 ? NULL : parse_nic(text);
-        if (nic)
-            json_array_append_new(nics, nic);
-    }
-    json_object_set_new(facts, "nics", nics);
-    json_decref(a->facts);
-    a->facts = facts;
-}
-
-static void take_number(json_t *facts, const struct wire_frame *f, const char *key,
-                        const char *name)
-{
-    int64_t n = wire_get_number(f, key);
-    if (n >= 0)
-        json_object_set_new(facts, name, json_integer(n));
-}
-
-// How busy the guest is. It comes only when asked for, in the answer.
-static void take_load(struct agent *a, const struct wire_frame *f)
-{
-    char text[24];
-    char *end;
-    if (wire_get(f, "load", text, sizeof text) <= 0)
-        return;
-    double load = strtod(text, &end);
-    if (!*end && isfinite(load))
-        json_object_set_new(a->facts, "load", json_real(load));
-    take_number(a->facts, f, "memory-total", "memory_total");
-    take_number(a->facts, f, "memory-available", "memory_available");
-    if (wire_get(f, "uptime", text, sizeof text) > 0) {
-        text_clean(text);
-        json_object_set_new(a->facts, "uptime", json_string(text));
-    }
-}
-
 static void on_answer(struct agent *a, const struct wire_frame *f)
 {
-    char text[FACT_MAX];
+    char text[ANSWER_MAX];
     if (wire_get(f, "id", text, sizeof text) < 0)
         return;
     unsigned id = (unsigned)strtoul(text, NULL, 10);
@@ -199,8 +125,10 @@ static void on_answer(struct agent *a, const struct wire_frame *f)
             break;
     if (!rq)
         return;
-    if (f->type == WIRE_OK && a->facts)
-        take_load(a, f);
+    if (f->type == WIRE_OK)
+        facts_take_load(&a->facts, f);
+    if (f->type == WIRE_OK && rq->settings)
+        settings_take(rq->settings, f);
     struct err e;
     if (f->type == WIRE_ERROR) {
         long n = wire_get(f, "message", text, sizeof text);
@@ -231,13 +159,13 @@ static void on_frame(struct agent *a, const struct wire_frame *f)
         bool first = !a->ready;
         event_del(a->hello);
         a->ready = true;
-        take_facts(a, f);
+        facts_take(&a->facts, f);
         if (first)
             a->hooks.ready(a->hooks.arg);
         else
             a->hooks.changed(a->hooks.arg);
     } else if (a->ready && f->type == WIRE_INFO) {
-        take_facts(a, f);
+        facts_take(&a->facts, f);
         a->hooks.changed(a->hooks.arg);
     } else if (f->type == WIRE_OK || f->type == WIRE_ERROR) {
         on_answer(a, f);
@@ -300,7 +228,7 @@ void agent_free(struct agent *a)
     agent_close(a, CLOSED);
     event_free(a->hello);
     bufferevent_free(a->io);
-    json_decref(a->facts);
+    facts_free(&a->facts);
     free(a);
 }
 
@@ -331,11 +259,14 @@ bool agent_is_ready(const struct agent *a)
 
 bool agent_can(const struct agent *a, const char *what)
 {
-    size_t n = strlen(what);
-    for (const char *at = a->can; (at = strstr(at, what)); at += n)
-        if ((at == a->can || at[-1] == ' ') && (at[n] == ' ' || !at[n]))
-            return true;
-    return false;
+    return facts_can(&a->facts, what);
+}
+
+int agent_check_set(const struct agent *a, struct err *e)
+{
+    if (agent_can(a, "set"))
+        return 0;
+    return err_set(e, ERR_FAILED, "the guest's agent is too old to set anything of the guest");
 }
 
 static void on_late(evutil_socket_t fd, short what, void *arg)
@@ -358,19 +289,6 @@ static struct request *request_new(struct agent *a, int limit_ms, agent_done *do
     return rq;
 }
 
-void agent_set_clock(struct agent *a, agent_done *done, void *arg)
-{
-    const struct request *rq = request_new(a, REQUEST_MS, done, arg);
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    unsigned char buf[256];
-    struct wire_writer w;
-    wire_begin(&w, buf, sizeof buf, WIRE_SET_CLOCK, a->nonce);
-    wire_put(&w, "id", "%u", rq->id);
-    wire_put(&w, "time", "%lld.%09ld", (long long)now.tv_sec, now.tv_nsec);
-    agent_send(a, &w);
-}
-
 void agent_look(struct agent *a, agent_done *done, void *arg)
 {
     const struct request *rq = request_new(a, LOOK_MS, done, arg);
@@ -381,26 +299,22 @@ void agent_look(struct agent *a, agent_done *done, void *arg)
     agent_send(a, &w);
 }
 
-void agent_set_mac(struct agent *a, const struct mac *from, const struct mac *to, agent_done *done,
-                   void *arg)
+void agent_set(struct agent *a, struct settings *settings, int limit_ms, agent_done *done,
+               void *arg)
 {
-    const struct request *rq = request_new(a, REQUEST_MS, done, arg);
-    char from_text[MAC_TEXT];
-    char to_text[MAC_TEXT];
-    mac_format(from, from_text);
-    mac_format(to, to_text);
-    unsigned char buf[256];
+    struct request *rq = request_new(a, limit_ms, done, arg);
+    static unsigned char buf[WIRE_FRAME_MAX];
     struct wire_writer w;
-    wire_begin(&w, buf, sizeof buf, WIRE_SET_MAC, a->nonce);
+    rq->settings = settings;
+    agent_frame_begin(a, &w, buf, sizeof buf, WIRE_SET);
     wire_put(&w, "id", "%u", rq->id);
-    wire_put(&w, "from", "%s", from_text);
-    wire_put(&w, "to", "%s", to_text);
+    settings_put(settings, &w);
     agent_send(a, &w);
 }
 
 json_t *agent_status(const struct agent *a)
 {
-    json_t *status = a->ready && a->facts ? json_deep_copy(a->facts) : json_object();
+    json_t *status = a->ready && a->facts.doc ? json_deep_copy(a->facts.doc) : json_object();
     json_object_set_new(status, "ready", json_boolean(a->ready));
     return status;
 }

@@ -9,7 +9,7 @@
 
 #include "agent/wire.h"
 #include "base/err.h"
-#include "base/parse.h"
+#include "host/settings.h"
 
 struct agent;
 
@@ -37,18 +37,22 @@ void agent_close(struct agent *a, const char *why);
 
 bool agent_is_ready(const struct agent *a);
 
-// Asks the guest to give the NIC with address `from` the address `to`. `done` is called once, with
-// ERR_TIMEOUT when the agent does not answer.
+// Called once; with ERR_TIMEOUT when the agent does not answer in time.
 typedef void agent_done(void *arg, const struct err *why);
-void agent_set_clock(struct agent *a, agent_done *done,
-                     void *arg); // to this host's, in the same way
-void agent_set_mac(struct agent *a, const struct mac *from, const struct mac *to, agent_done *done,
-                   void *arg);
+
+// Has the agent set all these. They stay the caller's, who keeps them until `done`; unless that
+// brings an error they tell what became of each (settings.h). May be asked at once, before the
+// session's greeting is answered: an agent that hears both deals with both.
+void agent_set(struct agent *a, struct settings *settings, int limit_ms, agent_done *done,
+               void *arg);
 
 // Has the agent look at the guest, for what agent_status() tells of it; answers within 300 ms.
 void agent_look(struct agent *a, agent_done *done, void *arg);
 
-// Whether the agent says that it can ("exec").
+// -1: the agent that answers is one of before SET.
+int agent_check_set(const struct agent *a, struct err *e);
+
+// Whether the agent says that it can ("exec", "set").
 bool agent_can(const struct agent *a, const char *what);
 
 // For stream.c: frames of the open session. agent_send() is false for one that could not be made.

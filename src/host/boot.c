@@ -213,6 +213,8 @@ static void on_resumed(void *arg, const struct err *why)
     sweep(h);
     if (h->resumed)
         host_plug_vsock(h);
+    if (h->resumed)
+        identity_begin(h);
     boot_started(h);
 }
 

@@ -8,7 +8,7 @@
 
 bool host_ready(const struct host *h)
 {
-    return h->state == ST_RUNNING && h->macs_pending == 0 && h->clock_right && h->agent &&
+    return h->state == ST_RUNNING && macs_right(h) && h->identity_right && h->agent &&
            agent_is_ready(h->agent);
 }
 
@@ -67,6 +67,8 @@ json_t *host_status(const struct host *h)
         json_object_set_new(doc, "vsock", vsock_status(h->vsock));
     json_t *agent = h->agent ? agent_status(h->agent) : json_object();
     json_object_set_new(agent, "ready", json_boolean(host_ready(h)));
+    if (h->identity.refused)
+        json_object_set(agent, "refused", h->identity.refused);
     json_object_set_new(doc, "agent", agent);
     return doc;
 }

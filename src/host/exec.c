@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/parse.h"
 #include "host/stream.h"
 
 enum {

@@ -124,10 +124,12 @@ void fork_free(struct fork *f)
 static void on_running(void *arg, const struct err *why)
 {
     struct host *h = arg;
-    if (why)
+    if (why) {
         boot_failed(h, why);
-    else
-        host_plug_vsock(h);
+        return;
+    }
+    identity_begin(h);
+    host_plug_vsock(h);
 }
 
 void fork_loaded(struct host *h)
@@ -180,7 +182,7 @@ static void on_start(evutil_socket_t fd, short what, void *arg)
     (void)what;
     struct host *h = arg;
     h->fork->hold = false;
-    host_set_clock(h); // it stood still
+    identity_again(h); // it stood still
     h->ops->resume(h->engine, on_released, h);
 }
 

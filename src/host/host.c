@@ -95,10 +95,19 @@ static void on_reset(struct host *h)
     log_line("the guest reboots");
     console_reset(h->console);
     macs_reset(h);
+    identity_reset(h);
     agent_close(h->agent, "the guest rebooted");
     agent_open(h->agent);
     vsock_reset(h->vsock);
     host_input(h, IN_RESET, NULL);
+}
+
+static void on_running(struct host *h)
+{
+    bool stood = h->state == ST_PAUSED || h->state == ST_IO_ERROR;
+    host_input(h, IN_RUNNING, NULL);
+    if (stood)
+        identity_again(h);
 }
 
 static void on_engine_event(void *arg, enum engine_event what, const char *detail)
@@ -106,7 +115,7 @@ static void on_engine_event(void *arg, enum engine_event what, const char *detai
     struct host *h = arg;
     switch (what) {
     case ENGINE_RUNNING:
-        host_input(h, IN_RUNNING, NULL);
+        on_running(h);
         break;
     case ENGINE_PAUSED:
         host_input(h, IN_PAUSED, NULL);
@@ -167,7 +176,7 @@ static void on_console_went_on(void *arg)
 
 // --- agent ---
 
-static void tell_agent(struct host *h)
+void host_tell_agent(struct host *h)
 {
     json_t *event = agent_status(h->agent);
     json_object_set_new(event, "event", json_string("agent"));
@@ -175,37 +184,14 @@ static void tell_agent(struct host *h)
     server_event(h->control, event);
 }
 
-// A guest without a right clock is of use, too: it is said in the log.
-static void on_clock_set(void *arg, const struct err *why)
-{
-    struct host *h = arg;
-    if (why)
-        log_line("agent: %s", why->msg);
-    if (!agent_is_ready(h->agent))
-        return;
-    log_line("agent: ready");
-    h->clock_right = true;
-    tell_agent(h);
-    if (h->fork && host_ready(h))
-        fork_ready(h);
-}
-
-void host_set_clock(struct host *h)
-{
-    h->clock_right = false;
-    agent_set_clock(h->agent, on_clock_set, h);
-}
-
 static void on_agent_ready(void *arg)
 {
-    struct host *h = arg;
-    host_set_clock(h);
-    macs_apply(h);
+    identity_greeted(arg);
 }
 
 static void on_agent_changed(void *arg)
 {
-    tell_agent(arg);
+    host_tell_agent(arg);
 }
 
 // --- NIC ---
@@ -383,6 +369,7 @@ static void close_run(struct host *h)
     console_free(TAKE_PTR(h->console));
     exec_end_all(&h->execs);
     agent_free(TAKE_PTR(h->agent));
+    identity_clear(h);
     vsock_free(TAKE_PTR(h->vsock));
     saved_sweep(h->vm.fd); // a thread that still does goes with the process
     if (h->begun && record_end(h->vm.fd, h->ended, h->reason, &e) < 0)

@@ -10,6 +10,7 @@
 #include "host/agent.h"
 #include "host/console.h"
 #include "host/exec.h"
+#include "host/identity.h"
 #include "host/nic.h"
 #include "host/state.h"
 #include "host/vsock.h"
@@ -27,6 +28,8 @@ struct host_options {
     bool discard_state;
     const char *assign_ip;      // IP/MASK/GW that the guest may ask for; NULL: none
     const char *attach_network; // server path; NULL: the configuration's serverSocket
+    const char *hostname;       // that the guest gets before it is ready; NULL: it keeps its own
+    const char *machine_id;     // the same, 32 hexadecimal digits
     int notify_fd;              // one line about how the start went; -1: none
     bool fork;                  // `id` is one
     bool hold;                  // it stands still once it has its identity
@@ -63,6 +66,7 @@ struct host {
     struct console *console;
     struct agent *agent;
     struct execs execs; // commands in the guest
+    struct identity identity;
     struct nic *nic;
     struct vsock *vsock; // NULL: the VM has none
     struct logfile *engine_log;
@@ -73,9 +77,8 @@ struct host {
     struct host_nic nics[ENGINE_NICS_MAX];
     int nic_count;
     bool resumed;               // started from a saved state
-    bool clock_right;           // the agent has set it since the guest runs
+    bool identity_right;        // the agent has set it since the guest runs
     bool agent_expected;        // the saved guest had an agent
-    int macs_pending;           // NICs that do not have their MAC yet
     struct host_nic *replugged; // the one that the engine replaces now
     bool replug_failed;
     json_t *manifest; // of the state being restored
@@ -93,9 +96,9 @@ void host_end(struct host *h, const char *ended);                   // the engin
 void host_note(struct host *h, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 void host_halt(struct host *h, const char *why);
-void host_set_clock(struct host *h);  // the guest's
 void host_plug_vsock(struct host *h); // a fresh device, after a resume or a save that failed
 void host_sync_link(struct host *h);  // the guest's cable follows the socket
+void host_tell_agent(struct host *h); // an event about it
 
 // boot.c: from a VM at rest to a running guest.
 int boot_start(struct host *h, struct err *e);
@@ -104,9 +107,12 @@ void boot_failed(struct host *h, const struct err *why); // the run ends, and wh
 
 // macs.c: each NIC gets the MAC that the configuration asks for, before it is connected.
 void macs_begin(struct host *h);   // right after a restore
-void macs_apply(struct host *h);   // the agent is there
 void macs_reset(struct host *h);   // a reboot gave every NIC its own MAC
 void macs_connect(struct host *h); // frames may leave
+bool macs_right(const struct host *h);
+// What the agent is to set, and what it says of that; NULL: nothing.
+void macs_add(const struct host *h, struct settings *s);
+void macs_answered(struct host *h, const struct settings *s);
 
 // save.c
 int save_start(struct host *h, bool sync, struct err *e); // refuses, or answers h->waiting later

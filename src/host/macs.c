@@ -15,6 +15,14 @@ static bool is_right(const struct host_nic *n)
     return memcmp(&n->mac, &n->actual, sizeof n->mac) == 0;
 }
 
+bool macs_right(const struct host *h)
+{
+    for (int i = 0; i < h->nic_count; i++)
+        if (!is_right(&h->nics[i]))
+            return false;
+    return true;
+}
+
 void macs_connect(struct host *h)
 {
     if (h->nic)
@@ -24,7 +32,7 @@ void macs_connect(struct host *h)
 
 static void settled(struct host *h)
 {
-    if (--h->macs_pending > 0)
+    if (!macs_right(h))
         return;
     if (h->replug_failed) // as a note says
         host_note(h, "by now every NIC has its MAC");
@@ -56,8 +64,7 @@ static void replug_failed(struct host *h, const struct host_nic *n, const struct
 {
     h->replug_failed = true;
     host_note(h, "nic%d keeps a wrong MAC and stays unconnected: %s", index_of(h, n), why->msg);
-    if (agent_is_ready(h->agent))
-        macs_apply(h);
+    identity_again(h);
 }
 
 static void on_replugged(void *arg, const struct err *why)
@@ -84,28 +91,12 @@ static void replug_next(struct host *h)
     h->ops->nic_replug(h->engine, index_of(h, n), &n->mac, on_replugged, h);
 }
 
-static void on_set(void *arg, const struct err *why)
-{
-    struct host *h = arg;
-    struct host_nic *n = first_wrong(h);
-    if (!n || h->state != ST_RUNNING)
-        return;
-    if (why) {
-        log_line("nic%d: the agent could not set its MAC: %s", index_of(h, n), why->msg);
-        replug_next(h);
-        return;
-    }
-    n->actual = n->mac;
-    settled(h);
-    macs_apply(h);
-}
-
 static void on_agent_late(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
     struct host *h = arg;
-    if (h->macs_pending == 0 || agent_is_ready(h->agent))
+    if (macs_right(h) || agent_is_ready(h->agent))
         return;
     if (h->state != ST_RUNNING) { // a guest that stands still lets no NIC go
         event_add(h->agent_late, &(struct timeval){.tv_sec = 1});
@@ -117,9 +108,7 @@ static void on_agent_late(evutil_socket_t fd, short what, void *arg)
 
 void macs_begin(struct host *h)
 {
-    for (int i = 0; i < h->nic_count; i++)
-        h->macs_pending += !is_right(&h->nics[i]);
-    if (h->macs_pending == 0)
+    if (macs_right(h))
         return;
     if (h->nic)
         nic_hold(h->nic, true);
@@ -138,9 +127,45 @@ void macs_reset(struct host *h)
     }
 }
 
-void macs_apply(struct host *h)
+// As an item of a request.
+static void describe(const struct host_nic *n, char out[static 2 * MAC_TEXT])
 {
-    const struct host_nic *n = first_wrong(h);
-    if (n && !h->replugged) // or it would lose what the agent set up on it
-        agent_set_mac(h->agent, &n->actual, &n->mac, on_set, h);
+    mac_format(&n->actual, out);
+    out[MAC_TEXT - 1] = ' ';
+    mac_format(&n->mac, out + MAC_TEXT);
+}
+
+void macs_add(const struct host *h, struct settings *s)
+{
+    char text[2 * MAC_TEXT];
+    for (int i = 0; i < h->nic_count && !h->replugged; i++) // it would lose what it is given
+        if (!is_right(&h->nics[i])) {
+            describe(&h->nics[i], text);
+            settings_add(s, "mac", "%s", text);
+        }
+}
+
+static bool was_set(const struct settings *s, const struct host_nic *n)
+{
+    char text[2 * MAC_TEXT];
+    describe(n, text);
+    for (int i = 0; i < s->count; i++)
+        if (s->list[i].done && strcmp(s->list[i].key, "mac") == 0 &&
+            strcmp(s->list[i].value, text) == 0)
+            return true;
+    return false;
+}
+
+void macs_answered(struct host *h, const struct settings *s)
+{
+    bool changed = false;
+    for (int i = 0; i < h->nic_count; i++)
+        if (s && !is_right(&h->nics[i]) && was_set(s, &h->nics[i])) {
+            h->nics[i].actual = h->nics[i].mac;
+            changed = true;
+        }
+    if (changed)
+        settled(h);
+    if (h->state == ST_RUNNING)
+        replug_next(h);
 }

@@ -9,11 +9,13 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/stdio.h"
+#include "host/names.h"
 #include "host/run.h"
 #include "proto/line.h"
 
 struct arguments {
-    char *home, *id, *attach_network, *assign_ip;
+    char *home, *id, *attach_network, *assign_ip, *hostname, *machine_id;
+    char machine_id_text[MACHINE_ID_TEXT];
     int headless, disconnected_nic, nat_nic, discard_state, notify_fd, version;
     int hold, lock_fd, tie_fd;
     bool fork;
@@ -42,6 +44,10 @@ static int parse(int argc, const char **argv, struct arguments *a)
          "connect the socket NIC to this server instead of serverSocket", "SOCK"},
         {"assign-ip", 0, POPT_ARG_STRING | ONE, &a->assign_ip, 0,
          "what a guest that asks for its address is told", "IP/MASK/GW"},
+        {"guest-hostname", 0, POPT_ARG_STRING | ONE, &a->hostname, 0,
+         "what the guest is called, before it is ready", "NAME"},
+        {"guest-machine-id", 0, POPT_ARG_STRING | ONE, &a->machine_id, 0,
+         "the guest's machine-id: 32 hexadecimal digits, or 'new'", "ID"},
         {"discard-state", 0, POPT_ARG_NONE | ONE, &a->discard_state, 0,
          "boot cold; a saved state is removed", NULL},
         {"notify-fd", 0, POPT_ARG_INT | ONE, &a->notify_fd, 0,
@@ -73,6 +79,10 @@ static int parse(int argc, const char **argv, struct arguments *a)
         result = 1 + usage("--lock-fd is missing: forks are made by 'tailmac fork'", NULL);
     else if (a->assign_ip && address_plan_parse(a->assign_ip, &plan, &e) < 0)
         result = 1 + usage("--assign-ip", e.msg);
+    else if (a->hostname && hostname_check(a->hostname, &e) < 0)
+        result = 1 + usage("--guest-hostname", e.msg);
+    else if (a->machine_id && machine_id_parse(a->machine_id, a->machine_id_text, &e) < 0)
+        result = 1 + usage("--guest-machine-id", e.msg);
     poptFreeContext(ctx);
     return result;
 }
@@ -100,6 +110,8 @@ int main(int argc, const char **argv)
     AUTO_FREE char *id = a.id;
     AUTO_FREE char *attach_network = a.attach_network;
     AUTO_FREE char *assign_ip = a.assign_ip;
+    AUTO_FREE char *hostname = a.hostname;
+    AUTO_FREE char *machine_id = a.machine_id;
     if (parsed)
         return parsed - 1;
     struct host_options options = {
@@ -111,6 +123,8 @@ int main(int argc, const char **argv)
         .discard_state = a.discard_state,
         .attach_network = attach_network,
         .assign_ip = assign_ip,
+        .hostname = hostname,
+        .machine_id = machine_id ? a.machine_id_text : NULL,
         .notify_fd = a.notify_fd,
         .fork = a.fork,
         .hold = a.hold,

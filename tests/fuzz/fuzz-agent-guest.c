@@ -42,8 +42,8 @@ static void start(unsigned id, const char *words, size_t n, const char *detach)
 
 static bool is_harmless(unsigned type)
 {
-    return type != WIRE_EXEC && type != WIRE_SET_MAC && type != WIRE_SET_CLOCK && type != '\n' &&
-           type != 0 && type != WIRE_HELLO;
+    return type != WIRE_EXEC && type != WIRE_SET_MAC && type != WIRE_SET_CLOCK &&
+           type != WIRE_SET && type != '\n' && type != 0 && type != WIRE_HELLO;
 }
 
 static void say(const uint8_t *data, size_t size)

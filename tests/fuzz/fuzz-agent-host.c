@@ -18,6 +18,7 @@ struct session {
     int fd;
     uint32_t nonce;
     int done;
+    struct settings settings;
     struct stream *stream;
     uint64_t got[STREAM_PARTS];
 };
@@ -59,7 +60,12 @@ static void on_ready(void *arg)
 static void on_done(void *arg, const struct err *why)
 {
     struct session *s = arg;
-    (void)why;
+    json_t *report = settings_report(&s->settings);
+    check(report);
+    json_decref(report);
+    for (int i = 0; i < s->settings.count; i++)
+        if (!why && !s->settings.list[i].detail)
+            abort();
     s->done++;
 }
 
@@ -137,7 +143,6 @@ static void begin(struct session *s)
 {
     static unsigned char held[WIRE_FRAME_MAX];
     const struct agent_hooks hooks = {.ready = on_ready, .changed = on_change, .arg = s};
-    const struct mac mac = {{2}};
     struct wire_decoder d;
     struct wire_frame hello;
     struct err e;
@@ -148,7 +153,9 @@ static void begin(struct session *s)
     s->agent = agent_new(s->base, ends[0], &hooks);
     s->fd = ends[1];
     agent_open(s->agent);
-    agent_set_mac(s->agent, &mac, &mac, on_done, s);
+    settings_add(&s->settings, "hostname", "x");
+    settings_add(&s->settings, "sync", "1");
+    agent_set(s->agent, &s->settings, 5000, on_done, s);
     event_base_loop(s->base, EVLOOP_NONBLOCK);
     wire_decoder_init(&d, held, sizeof held);
     ssize_t n = recv(s->fd, held, sizeof held, MSG_DONTWAIT);
@@ -179,6 +186,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     agent_free(s.agent);
     if (s.done != 1)
         abort();
+    settings_clear(&s.settings);
     event_base_free(s.base);
     close(s.fd);
     return 0;

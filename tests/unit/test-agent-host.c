@@ -17,6 +17,8 @@
 #include "loop.h"
 #include "proto/unix.h"
 
+enum { REQUEST_MS = 5000 };
+
 struct world {
     struct event_base *base;
     struct agent *agent;
@@ -216,16 +218,64 @@ static void other_sessions_are_not_believed(void **state)
     assert_int_equal(w->changed, 0);
 }
 
-static const struct mac one = {{0x52, 0xcc, 0xcc, 0xcc, 0xcc, 1}};
-static const struct mac two = {{0x52, 0xcc, 0xcc, 0xcc, 0xcc, 2}};
-
 // Sends a request; its id, as the guest reads it.
+static void ask_for(struct world *w, struct settings *s, struct answer *a, char id[static 16])
+{
+    agent_set(w->agent, s, REQUEST_MS, on_done, a);
+    assert_hears(w, WIRE_SET);
+    assert_int_equal(sscanf(w->text, "id=%15[0-9]", id), 1);
+}
+
 static void ask(struct world *w, struct answer *a, char id[static 16])
 {
-    agent_set_mac(w->agent, &one, &two, on_done, a);
-    assert_hears(w, WIRE_SET_MAC);
-    assert_non_null(strstr(w->text, "from=52:cc:cc:cc:cc:01\nto=52:cc:cc:cc:cc:02\n"));
-    assert_int_equal(sscanf(w->text, "id=%15[0-9]", id), 1);
+    static struct settings one;
+    settings_clear(&one);
+    settings_add(&one, "hostname", "new");
+    ask_for(w, &one, a, id);
+    assert_non_null(strstr(w->text, "hostname=new\n"));
+}
+
+// What became of each item, whatever the guest says of them.
+static void outcomes_are_matched_with_what_was_asked(void **state)
+{
+    struct world *w = *state;
+    struct answer a = {0};
+    struct settings s = {0};
+    char id[16];
+    open_session(w);
+    settings_add(&s, "address", "one");
+    settings_add(&s, "address", "two");
+    settings_add(&s, "hostname", "x");
+    settings_add(&s, "sync", "1");
+    ask_for(w, &s, &a, id);
+    SAY(w, WIRE_OK, "id", id, "failed", "address no such \x1b[31mNIC", "done", "nonsense", "done",
+        "address two", "done", "", "failed", "sync", "done", "sync 1", "done", "address 3");
+    LOOP_UNTIL(w->base, a.count);
+    assert_int_equal(a.code, 0);
+    json_t *is = settings_report(&s);
+    json_t *want =
+        json_loads("[{\"item\":\"address\",\"done\":false,\"detail\":\"no such ?[31mNIC\"},"
+                   "{\"item\":\"address\",\"done\":true,\"detail\":\"two\"},"
+                   "{\"item\":\"hostname\",\"done\":false,"
+                   "\"detail\":\"the agent does not say what became of it\"},"
+                   "{\"item\":\"sync\",\"done\":false,\"detail\":\"\"}]",
+                   0, NULL);
+    assert_true(json_equal(is, want));
+    json_decref(is);
+    json_decref(want);
+    settings_clear(&s);
+}
+
+static void an_old_agent_is_found_out(void **state)
+{
+    struct world *w = *state;
+    struct err e;
+    open_session(w);
+    assert_int_equal(agent_check_set(w->agent, &e), -1);
+    assert_non_null(strstr(e.msg, "too old"));
+    SAY(w, WIRE_READY, "can", "exec set");
+    LOOP_UNTIL(w->base, w->changed == 1);
+    assert_int_equal(agent_check_set(w->agent, &e), 0);
 }
 
 static void requests_are_answered_by_id(void **state)
@@ -408,6 +458,8 @@ int main(void)
         TEST(facts_are_kept),
         TEST(other_sessions_are_not_believed),
         TEST(requests_are_answered_by_id),
+        TEST(outcomes_are_matched_with_what_was_asked),
+        TEST(an_old_agent_is_found_out),
         TEST(a_look_is_kept_with_the_facts),
         TEST(silence_is_a_timeout),
         TEST(closing_fails_what_is_open),
