@@ -5,16 +5,21 @@
 #include "base/interrupt.h"
 #include "cli/cli.h"
 #include "cli/progress.h"
+#include "vm/disk.h"
+#include "vm/layers.h"
 #include "vm/parts.h"
+#include "vm/saved.h"
 
 struct clone_args {
     const char *target;
-    bool fresh, sync;
+    bool linked, fresh, sync;
 };
 
 static const struct opt opts[] = {
     {"target-id", OPT_TEXT, offsetof(struct clone_args, target), "ID",
      "the copy (or the second plain argument)", NULL, 0},
+    {"linked", OPT_FLAG, offsetof(struct clone_args, linked), NULL,
+     "a disk that holds only what differs from the source's, which can then not run", NULL, 0},
     {"fresh-identity", OPT_FLAG, offsetof(struct clone_args, fresh), NULL,
      "new MAC addresses and a new machine identity", NULL, 0},
     {"sync", OPT_FLAG, offsetof(struct clone_args, sync), NULL,
@@ -36,15 +41,55 @@ static int fresh_identity(struct new_vm *draft, struct vm_config *c, struct err 
     return part_new_identity(draft->fd, e);
 }
 
+static int link_disk(const struct vm *source, const struct layers *from, int dirfd, struct err *e)
+{
+    const struct layer *top = &from->of[0];
+    struct disk_link link = {.format = top->format};
+    if (from->count == LAYERS_MAX)
+        return err_set(e, ERR_FAILED,
+                       "%d disks are linked to each other already, which is the most", LAYERS_MAX);
+    if (facts_of(top->fd, &link.stamp) < 0)
+        return err_sys(e, "cannot read %s", VM_DISK);
+    snprintf(link.parent, sizeof link.parent, "%s", source->id);
+    return disk_make_linked(dirfd, top->size, &link, e);
+}
+
+// A disk of its own: linked to the source's, or where that is linked itself, whole.
+static int new_disk(const struct vm *source, bool linked, const struct layers *from,
+                    struct new_vm *draft, struct vm_config *c, struct err *e)
+{
+    int made = linked ? link_disk(source, from, draft->fd, e) : disk_make_whole(draft->fd, from, e);
+    if (made < 0 || interrupt_check(e) < 0 || config_set(c, "diskFormat", "qcow2", e) < 0)
+        return -1;
+    return saved_rebind(source, draft->fd, e);
+}
+
+static int fill(const struct vm *source, const struct layers *from, struct new_vm *draft,
+                const struct clone_args *args, struct vm_config *c, struct err *e)
+{
+    struct progress p = {.what = "copying"};
+    if (args->linked && from->of[0].fd < 0)
+        return err_set(e, ERR_FAILED, "it has no disk to link to");
+    bool own = args->linked || from->count > 1;
+    int result = parts_copy(source->fd, draft->fd, own ? VM_DISK : NULL, progress_show, &p, e);
+    progress_end(&p);
+    if (result < 0 || (own && new_disk(source, args->linked, from, draft, c, e) < 0))
+        return -1;
+    return args->fresh ? fresh_identity(draft, c, e) : 0;
+}
+
+// The source's disk and those below it stay as they are meanwhile.
 static int fill_and_publish(const struct vm *source, struct new_vm *draft,
                             const struct clone_args *args, struct vm_config *c, struct err *e)
 {
-    struct progress p = {.what = "copying"};
-    int result = parts_copy(source->fd, draft->fd, progress_show, &p, e);
-    progress_end(&p);
-    if (result < 0 || (args->fresh && fresh_identity(draft, c, e) < 0))
+    struct layers from;
+    if (layers_open(source->store, source->id, NULL, &from, e) < 0)
         return -1;
-    return new_vm_publish(draft, c, args->sync, e);
+    int result = fill(source, &from, draft, args, c, e);
+    if (result == 0)
+        result = new_vm_publish(draft, c, args->sync, e);
+    layers_close(&from);
+    return result;
 }
 
 static void print_cloned(const json_t *doc)

@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/knobs.h"
 #include "cli/progress.h"
+#include "vm/children.h"
 #include "vm/disk.h"
 #include "vm/parts.h"
 
@@ -83,6 +84,8 @@ static int grow(struct vm *vm, const char *size, struct err *e)
         return err_wrap(e, "--disk");
     if (bytes < DISK_SIZE_MIN || bytes > DISK_SIZE_MAX)
         return err_set(e, ERR_USAGE, "--disk: '%s' is not from 1M to 16T", size);
+    if (children_refuse(vm->store, vm->id, e) < 0)
+        return -1;
     if (vm_has_file(vm, VM_DISK))
         return disk_grow(vm->fd, VM_DISK, bytes, e);
     return disk_make(vm->fd, VM_DISK, bytes, e) < 0

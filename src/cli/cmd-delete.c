@@ -3,6 +3,7 @@
 
 #include "cli/cli.h"
 #include "cli/live.h"
+#include "vm/children.h"
 
 struct delete_args {
     bool force;
@@ -67,7 +68,9 @@ static int run_delete(struct cli *cli, void *args_, struct err *e)
         return delete_fork(cli, e);
     if (open_to_delete(cli, args->force, &vm, e) < 0)
         return -1;
-    int result = vm_delete(&vm, e);
+    int result = children_refuse(&cli->store, cli->id, e);
+    if (result == 0)
+        result = vm_delete(&vm, e);
     if (result == 0)
         cli_print(cli, json_pack("{s:s}", "deleted", vm.id), print_deleted);
     vm_close(&vm);

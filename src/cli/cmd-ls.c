@@ -45,8 +45,10 @@ static void print_table(const json_t *list)
         const json_t *running = json_object_get(vm, "memory");
         json_int_t bytes =
             json_integer_value(running ? running : json_object_get(vm, "memorySize"));
-        printf("%-*s  %-7s  %5lld MiB  %-17s  %s\n", width, text_of(vm, "id"), text_of(vm, "arch"),
-               (long long)(bytes >> 20), text_of(vm, "mac"), summary);
+        const char *parent = json_string_value(json_object_get(vm, "parent"));
+        printf("%-*s  %-7s  %5lld MiB  %-17s  %s%s%s\n", width, text_of(vm, "id"),
+               text_of(vm, "arch"), (long long)(bytes >> 20), text_of(vm, "mac"), summary,
+               parent ? ", linked to " : "", parent ? parent : "");
     }
 }
 

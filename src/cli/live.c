@@ -10,6 +10,8 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "cli/address.h"
+#include "vm/children.h"
+#include "vm/disk.h"
 #include "vm/fork.h"
 #include "vm/record.h"
 #include "vm/saved.h"
@@ -99,6 +101,29 @@ static json_t *config_facts(const struct vm *vm)
                      (json_int_t)vm->config.port);
 }
 
+// What its disk is linked to.
+static void add_parent(json_t *doc, const struct vm *vm)
+{
+    struct disk_info info;
+    struct err ignored;
+    const char *format = vm->config.disk_format;
+    if (format && strcmp(format, "qcow2") == 0 && disk_probe_own(vm->fd, &info, &ignored) == 0 &&
+        *info.link.parent)
+        json_object_set_new(doc, "parent", json_string(info.link.parent));
+}
+
+static void add_children(json_t *doc, const struct store *s, const char *id)
+{
+    char **children = children_of(s, id);
+    json_t *list = json_array();
+    for (char **child = children; child && *child; child++)
+        json_array_append_new(list, json_string(*child));
+    store_list_free(children);
+    if (json_array_size(list) > 0)
+        json_object_set(doc, "children", list);
+    json_decref(list);
+}
+
 static json_t *status_of(const struct store *s, const char *id, bool look)
 {
     struct vm vm;
@@ -128,6 +153,7 @@ static json_t *status_of(const struct store *s, const char *id, bool look)
     json_t *config = config_facts(&vm);
     json_object_update_missing(doc, config);
     json_decref(config);
+    add_parent(doc, &vm);
     vm_close(&vm);
     return doc;
 }
@@ -139,7 +165,9 @@ json_t *live_status(const struct store *s, const char *id)
 
 json_t *live_look(const struct store *s, const char *id)
 {
-    return status_of(s, id, true);
+    json_t *doc = status_of(s, id, true);
+    add_children(doc, s, id);
+    return doc;
 }
 
 bool live_is_running(const json_t *status)

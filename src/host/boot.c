@@ -313,11 +313,7 @@ static int open_lower_disks(struct host *h, struct err *e)
         return -1;
     if (!*info.link.parent)
         return 0;
-    if (layers_open(&h->store, info.link.parent, &info.link.stamp, &h->layers, e) == 0)
-        return 0;
-    if (e->code == ERR_NO_VM) // this one is there
-        e->code = ERR_FAILED;
-    return err_wrap(e, "it is linked to VM '%s'", info.link.parent);
+    return layers_open(&h->store, info.link.parent, &info.link.stamp, &h->layers, e);
 }
 
 static int start(struct host *h, struct err *e)

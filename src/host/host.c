@@ -17,6 +17,7 @@
 #include "host/run.h"
 #include "proto/line.h"
 #include "proto/unix.h"
+#include "vm/children.h"
 #include "vm/fork.h"
 
 enum { DYING_MS = 3000, DYING_STEP_MS = 10 };
@@ -441,7 +442,10 @@ static int open_vm(struct host *h, struct err *e)
 {
     const char *id = h->options->id;
     for (int64_t deadline = clock_ms() + DYING_MS;; poll(NULL, 0, DYING_STEP_MS)) {
-        if (vm_open(&h->store, id, LOCK_EXCLUSIVE, &h->vm, e) == 0)
+        int opened = vm_open(&h->store, id, LOCK_EXCLUSIVE, &h->vm, e);
+        if ((opened == 0 || e->code == ERR_BUSY) && children_refuse(&h->store, id, e) < 0)
+            return -1;
+        if (opened == 0)
             return 0;
         if (e->code != ERR_BUSY || clock_ms() > deadline || answers(&h->store, id) ||
             fork_answers(&h->store, id))

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/os.h"
 #include "base/spawn.h"
+#include "vm/layers.h"
 #include "vm/store.h"
 
 enum { SECTOR = 512 };
@@ -48,27 +49,34 @@ static int probe(int fd, struct disk_info *out, struct err *e)
     return 0;
 }
 
-int disk_probe(int fd, struct disk_info *out, struct err *e)
-{
-    if (probe(fd, out, e) < 0)
-        return -1;
-    return *out->link.parent ? qcow2_has_backing(e) : 0;
-}
-
-int disk_probe_at(int dirfd, const char *name, struct disk_info *out, struct err *e)
+static int probe_at(int dirfd, const char *name, struct disk_info *out, struct err *e)
 {
     AUTO_CLOSE int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return err_sys(e, "cannot open %s", name);
-    return disk_probe(fd, out, e) < 0 ? err_wrap(e, "%s", name) : 0;
+    return probe(fd, out, e) < 0 ? err_wrap(e, "%s", name) : 0;
+}
+
+static int refuse_link(const struct disk_info *info, struct err *e)
+{
+    return *info->link.parent ? qcow2_has_backing(e) : 0;
+}
+
+int disk_probe(int fd, struct disk_info *out, struct err *e)
+{
+    return probe(fd, out, e) < 0 ? -1 : refuse_link(out, e);
+}
+
+int disk_probe_at(int dirfd, const char *name, struct disk_info *out, struct err *e)
+{
+    if (probe_at(dirfd, name, out, e) < 0)
+        return -1;
+    return refuse_link(out, e) < 0 ? err_wrap(e, "%s", name) : 0;
 }
 
 int disk_probe_own(int dirfd, struct disk_info *out, struct err *e)
 {
-    AUTO_CLOSE int fd = openat(dirfd, VM_DISK, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return err_sys(e, "cannot open %s", VM_DISK);
-    return probe(fd, out, e) < 0 ? err_wrap(e, "%s", VM_DISK) : 0;
+    return probe_at(dirfd, VM_DISK, out, e);
 }
 
 static uint64_t whole_sectors(uint64_t size)
@@ -112,14 +120,20 @@ static void last_line(int fd, char *out, size_t n)
         memmove(out, line + 1, strlen(line + 1) + 1);
 }
 
-static int run_qemu_img(int dirfd, char *const *argv, struct err *e)
+static int run_qemu_img(int dirfd, char *const *argv, const struct layers *keep, struct err *e)
 {
+    int fds[LAYERS_MAX];
+    int n = 0;
     char words[512];
     AUTO_CLOSE int log = os_memory_file("qemu-img", 0);
+    for (int i = 0; keep && i < keep->count; i++)
+        fds[n++] = keep->of[i].fd;
     pid_t pid = spawn(&(struct spawn){.argv = argv,
                                       .in = -1,
                                       .out = log,
                                       .err = log,
+                                      .keep = fds,
+                                      .keep_count = n,
                                       .cwd_fd = dirfd,
                                       .die_with_parent = true},
                       e);
@@ -146,15 +160,31 @@ static int grow_qcow2(int dirfd, const char *name, uint64_t size, struct err *e)
     argv_add(&a, "--");
     argv_add(&a, "./%s", name);
     argv_add(&a, "%llu", (unsigned long long)size);
-    int result = run_qemu_img(dirfd, a.v, e);
+    int result = run_qemu_img(dirfd, a.v, NULL, e);
     argv_free(&a);
     return result;
+}
+
+int disk_make_whole(int dirfd, const struct layers *from, struct err *e)
+{
+    json_t *node = layers_node(from, 0);
+    AUTO_FREE char *source = json_dumps(node, JSON_COMPACT);
+    json_decref(node);
+    static const char *const fixed[] = {"qemu-img", "convert", "-q", "-O", "qcow2", "--"};
+    struct argv a = {0};
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+        argv_add(&a, "%s", fixed[i]);
+    argv_add(&a, "json:%s", source);
+    argv_add(&a, "%s", VM_DISK);
+    int result = run_qemu_img(dirfd, a.v, from, e);
+    argv_free(&a);
+    return result < 0 ? err_wrap(e, "cannot make %s whole", VM_DISK) : 0;
 }
 
 int disk_grow(int dirfd, const char *name, uint64_t size, struct err *e)
 {
     struct disk_info now;
-    if (disk_probe_at(dirfd, name, &now, e) < 0)
+    if (probe_at(dirfd, name, &now, e) < 0)
         return -1;
     size = whole_sectors(size);
     if (size < now.size)

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/os.h"
 #include "vm/disk.h"
 
 static int check_stamp(int fd, const struct facts *stamp, struct err *e)
@@ -16,9 +17,7 @@ static int check_stamp(int fd, const struct facts *stamp, struct err *e)
     int hold = facts_hold(fd, stamp, false);
     if (hold < 0)
         return err_sys(e, "cannot read it");
-    return hold ? 0
-                : err_set(e, ERR_FAILED,
-                          "it was changed after the clone was linked to it, which no longer fits");
+    return hold ? 0 : err_set(e, ERR_FAILED, "it was changed after the link was made");
 }
 
 // What a raw disk begins with is the guest's business: its configuration says what it is.
@@ -66,7 +65,14 @@ static int add_layer(const struct store *s, const char *id, const struct facts *
     vm.lock_fd = -1;
     int result = open_disk(&vm, stamp, layer, link, e);
     vm_close(&vm);
-    return result < 0 ? err_wrap(e, "the disk of VM '%s'", id) : 0;
+    return result < 0 ? err_wrap(e, "%s", VM_DISK) : 0;
+}
+
+static int explain_link(const char *parent, struct err *e)
+{
+    if (e->code == ERR_NO_VM) // the one that was asked for is there
+        e->code = ERR_FAILED;
+    return err_wrap(e, "its disk is linked to VM '%s'", parent);
 }
 
 int layers_open(const struct store *s, const char *id, const struct facts *stamp,
@@ -79,11 +85,31 @@ int layers_open(const struct store *s, const char *id, const struct facts *stamp
         link = (struct disk_link){0};
         if (add_layer(s, id, stamp, out, &link, e) < 0) {
             layers_close(out);
-            return -1;
+            return stamp ? explain_link(id, e) : -1;
         }
         below = link;
     }
     return 0;
+}
+
+// QEMU's own locks would be in the way of one that is about to end: the VMs' hold the disks.
+json_t *layers_node(const struct layers *l, int from)
+{
+    char path[64];
+    json_t *below = json_null();
+    for (int i = l->count; i-- > from;) {
+        const struct layer *layer = &l->of[i];
+        if (layer->fd < 0)
+            continue;
+        os_fd_path(layer->fd, path, sizeof path);
+        json_t *node =
+            json_pack("{s:s, s:b, s:{s:s, s:s, s:b, s:s}}", "driver", layer->format, "read-only", 1,
+                      "file", "driver", "file", "filename", path, "read-only", 1, "locking", "off");
+        if (strcmp(layer->format, "qcow2") == 0)
+            json_object_set_new(node, "backing", below);
+        below = node;
+    }
+    return below;
 }
 
 void layers_close(struct layers *l)

@@ -2,6 +2,8 @@
 // Each is held by a shared lock on its VM, so that nobody changes it.
 #pragma once
 
+#include <jansson.h>
+
 #include "vm/facts.h"
 #include "vm/store.h"
 
@@ -24,4 +26,8 @@ struct layers {
 // it may be any, or missing. ERR_BUSY when one of the VMs runs or is being changed.
 int layers_open(const struct store *s, const char *id, const struct facts *stamp,
                 struct layers *out, struct err *e);
+// The first layer from `from` on, over those below it, as QEMU's block layer takes it; null where
+// there is none. By descriptors, which QEMU must inherit: no name in an image's header is followed.
+json_t *layers_node(const struct layers *l, int from);
+
 void layers_close(struct layers *l); // all zeros is fine

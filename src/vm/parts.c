@@ -100,15 +100,20 @@ static bool belongs_to_a_run(const char *name)
     return name[0] == '.'; // a temporary of a writer that was killed
 }
 
-static int copy_file(int from, int to, const char *name, file_progress *progress, void *arg,
-                     struct err *e)
+struct copying {
+    const char *but; // left out; may be NULL
+    file_progress *progress;
+    void *arg;
+};
+
+static int copy_file(int from, int to, const char *name, const struct copying *c, struct err *e)
 {
     struct stat st;
     AUTO_CLOSE int src = openat(from, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     AUTO_CLOSE int dst = openat(to, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (src < 0 || dst < 0 || fstat(src, &st) < 0)
         return err_sys(e, "cannot copy %s", name);
-    if (file_copy(src, dst, NULL, progress, arg, e) < 0)
+    if (file_copy(src, dst, NULL, c->progress, c->arg, e) < 0)
         return err_wrap(e, "%s", name);
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, os_modified(&st)};
     if (fchmod(dst, st.st_mode & 0777) < 0 || futimens(dst, times) < 0)
@@ -116,11 +121,10 @@ static int copy_file(int from, int to, const char *name, file_progress *progress
     return 0;
 }
 
-static int copy_level(int from, int to, int depth, file_progress *progress, void *arg,
-                      struct err *e);
+static int copy_level(int from, int to, int depth, const struct copying *c, struct err *e);
 
-static int copy_dir(int from, int to, const char *name, int depth, file_progress *progress,
-                    void *arg, struct err *e)
+static int copy_dir(int from, int to, const char *name, int depth, const struct copying *c,
+                    struct err *e)
 {
     if (depth > 0)
         return err_set(e, ERR_FAILED, "%s: a directory so deep is not part of a VM", name);
@@ -132,12 +136,11 @@ static int copy_dir(int from, int to, const char *name, int depth, file_progress
     AUTO_CLOSE int dst = dir_open(to, name, e);
     if (dst < 0)
         return -1;
-    return copy_level(src, dst, depth + 1, progress, arg, e) < 0 ? err_wrap(e, "%s", name) : 0;
+    return copy_level(src, dst, depth + 1, c, e) < 0 ? err_wrap(e, "%s", name) : 0;
 }
 
 // NOLINTNEXTLINE(misc-no-recursion): two levels.
-static int copy_level(int from, int to, int depth, file_progress *progress, void *arg,
-                      struct err *e)
+static int copy_level(int from, int to, int depth, const struct copying *c, struct err *e)
 {
     struct stat st;
     int own = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -147,12 +150,13 @@ static int copy_level(int from, int to, int depth, file_progress *progress, void
     for (struct dirent *entry; (entry = readdir(dir));) {
         const char *name = entry->d_name;
         bool hidden = name[0] == '.' && strcmp(name, VM_RETIRED) != 0; // half-made, half-removed
-        if (hidden || (depth == 0 && belongs_to_a_run(name)))
+        bool left_out = belongs_to_a_run(name) || (c->but && strcmp(name, c->but) == 0);
+        if (hidden || (depth == 0 && left_out))
             continue;
         if (fstatat(from, name, &st, 0) < 0)
             return err_sys(e, "cannot copy %s", name);
-        int result = S_ISDIR(st.st_mode)   ? copy_dir(from, to, name, depth, progress, arg, e)
-                     : S_ISREG(st.st_mode) ? copy_file(from, to, name, progress, arg, e)
+        int result = S_ISDIR(st.st_mode)   ? copy_dir(from, to, name, depth, c, e)
+                     : S_ISREG(st.st_mode) ? copy_file(from, to, name, c, e)
                                            : 0; // sockets and the like hold nothing
         if (result < 0)
             return -1;
@@ -160,7 +164,8 @@ static int copy_level(int from, int to, int depth, file_progress *progress, void
     return 0;
 }
 
-int parts_copy(int from, int to, file_progress *progress, void *arg, struct err *e)
+int parts_copy(int from, int to, const char *but, file_progress *progress, void *arg, struct err *e)
 {
-    return copy_level(from, to, 0, progress, arg, e);
+    const struct copying c = {.but = but, .progress = progress, .arg = arg};
+    return copy_level(from, to, 0, &c, e);
 }

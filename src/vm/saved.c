@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"
+#include "vm/facts.h"
 #include "vm/store.h"
 
 #define DRAFT ".SaveFile.new"
@@ -100,6 +101,13 @@ static void timestamp(char *out, size_t n)
     strftime(out, n, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
+static int store_manifest(int dir_fd, const json_t *manifest, bool sync, struct err *e)
+{
+    AUTO_FREE char *dumped = json_dumps(manifest, JSON_INDENT(2));
+    AUTO_FREE char *text = xasprintf("%s\n", dumped);
+    return file_write_atomic(dir_fd, MANIFEST, text, strlen(text), sync, e);
+}
+
 static int write_manifest(int dir_fd, json_t *manifest, bool sync, struct err *e)
 {
     char text_of_time[32];
@@ -109,9 +117,31 @@ static int write_manifest(int dir_fd, json_t *manifest, bool sync, struct err *e
     json_object_set_new(manifest, "version", json_integer(MANIFEST_VERSION));
     json_object_set_new(manifest, "saved", json_string(text_of_time));
     json_object_set_new(manifest, "boot", json_string(boot));
-    AUTO_FREE char *dumped = json_dumps(manifest, JSON_INDENT(2));
-    AUTO_FREE char *text = xasprintf("%s\n", dumped);
-    return file_write_atomic(dir_fd, MANIFEST, text, strlen(text), sync, e);
+    return store_manifest(dir_fd, manifest, sync, e);
+}
+
+static int rebind(const struct vm *source, int copy_fd, json_t *manifest, struct err *e)
+{
+    struct facts facts;
+    AUTO_CLOSE int saved = saved_open(copy_fd, SAVED_READY, e);
+    AUTO_CLOSE int disk = openat(copy_fd, VM_DISK, O_RDONLY | O_CLOEXEC);
+    if (saved < 0 || saved_check_files(source, manifest, SAVED_READY, e) < 0)
+        return -1;
+    if (disk < 0 || facts_of(disk, &facts) < 0)
+        return err_sys(e, "cannot read %s", VM_DISK);
+    json_object_set_new(json_object_get(manifest, "files"), VM_DISK, facts_to_json(&facts));
+    json_object_set_new(json_object_get(manifest, "config"), "diskFormat", json_string("qcow2"));
+    return store_manifest(saved, manifest, false, e);
+}
+
+int saved_rebind(const struct vm *source, int copy_fd, struct err *e)
+{
+    if (saved_find(copy_fd) != SAVED_READY)
+        return 0;
+    json_t *manifest = saved_manifest(copy_fd, SAVED_READY, e);
+    int result = manifest ? rebind(source, copy_fd, manifest, e) : -1;
+    json_decref(manifest);
+    return result;
 }
 
 int saved_publish(int vm_fd, int dir_fd, json_t *manifest, bool sync, struct err *e)

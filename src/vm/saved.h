@@ -41,6 +41,10 @@ int saved_check_files(const struct vm *vm, const json_t *manifest, enum saved_ki
 // What saved_check_files() will compare, for a new manifest.
 json_t *saved_file_facts(const struct vm *vm, struct err *e);
 
+// The copy of a saved state, whose disk is another image with the content of the source's: it is
+// made to belong to that one, if the source's own state fits the source. No state is fine.
+int saved_rebind(const struct vm *source, int copy_fd, struct err *e);
+
 // A new state: an empty hidden directory (an older attempt's is removed), then published. A
 // VM that runs has no other state: its run began by discarding what there was.
 // `manifest` is borrowed; version and time are added to it.

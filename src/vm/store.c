@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "vm/children.h"
 #include "vm/disk.h"
 #include "vm/fork.h"
 #include "vm/runtime.h"
@@ -117,11 +118,9 @@ void store_list_free(char **ids)
     free(ids);
 }
 
-// "a, b and 3 more"; NULL: it has none. The caller frees.
-static char *name_forks(const struct vm *vm)
+char *store_list_text(char *const *ids)
 {
     enum { NAMED = 3 };
-    char **ids = forks_list(vm->store, vm->id);
     char *text = NULL;
     int n = 0;
     for (; ids[n]; n++) {
@@ -130,11 +129,18 @@ static char *name_forks(const struct vm *vm)
         AUTO_FREE char *before = text;
         text = before ? xasprintf("%s, %s", before, ids[n]) : xstrdup(ids[n]);
     }
-    store_list_free(ids);
     if (n <= NAMED)
         return text;
     AUTO_FREE char *some = text;
     return xasprintf("%s and %d more", some, n - NAMED);
+}
+
+static char *name_forks(const struct vm *vm)
+{
+    char **ids = forks_list(vm->store, vm->id);
+    char *text = store_list_text(ids);
+    store_list_free(ids);
+    return text;
 }
 
 static int busy(const struct vm *vm, struct err *e)
@@ -142,12 +148,11 @@ static int busy(const struct vm *vm, struct err *e)
     AUTO_FREE char *forks = name_forks(vm);
     if (forks)
         return err_set(e, ERR_BUSY, "VM '%s' has forks: %s", vm->id, forks);
-    if (lock_held(vm->fd, VM_LOCK) == LOCK_SHARED)
-        return err_set(e, ERR_BUSY,
-                       "VM '%s' is being copied, or its disk is in use by forks or "
-                       "linked clones",
-                       vm->id);
-    return err_set(e, ERR_BUSY, "VM '%s' is running or being changed", vm->id);
+    if (lock_held(vm->fd, VM_LOCK) != LOCK_SHARED)
+        return err_set(e, ERR_BUSY, "VM '%s' is running or being changed", vm->id);
+    if (children_refuse(vm->store, vm->id, e) < 0)
+        return -1;
+    return err_set(e, ERR_BUSY, "VM '%s' is being copied", vm->id);
 }
 
 static int no_vm(const struct vm *vm, struct err *e)

@@ -39,6 +39,8 @@ void store_close(struct store *s);
 // Ids of all VMs and forks, sorted, NULL-terminated; free with store_list_free().
 char **store_list(const struct store *s, struct err *e);
 void store_list_free(char **ids);
+// "a, b, c and 3 more"; NULL where there are none. The caller frees.
+char *store_list_text(char *const *ids);
 
 // A VM's directory, opened. The lock is held until vm_close().
 struct vm {

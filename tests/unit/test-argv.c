@@ -227,17 +227,14 @@ static void disks_in_layers_are_passed_open(void **state)
     w->spec.overlay_fd = 30;
     w->spec.layers = &layers;
     build(w);
-    assert_true(has_pair(w, "-add-fd", "fd=30,set=1"));
-    assert_true(has_pair(w, "-add-fd", "fd=31,set=2"));
-    assert_true(has_pair(w, "-add-fd", "fd=33,set=3"));
     assert_json(
         w, "-blockdev", "node-name", "disk0",
         "{\"driver\":\"qcow2\",\"node-name\":\"disk0\",\"discard\":\"unmap\",\"file\":"
-        "{\"driver\":\"file\",\"filename\":\"/dev/fdset/1\",\"discard\":\"unmap\"},"
+        "{\"driver\":\"file\",\"filename\":\"/proc/self/fd/30\",\"discard\":\"unmap\"},"
         "\"backing\":{\"driver\":\"qcow2\",\"read-only\":true,\"file\":{\"driver\":\"file\","
-        "\"filename\":\"/dev/fdset/2\",\"read-only\":true,\"locking\":\"off\"},"
+        "\"filename\":\"/proc/self/fd/31\",\"read-only\":true,\"locking\":\"off\"},"
         "\"backing\":{\"driver\":\"raw\",\"read-only\":true,\"file\":{\"driver\":\"file\","
-        "\"filename\":\"/dev/fdset/3\",\"read-only\":true,\"locking\":\"off\"}}}}");
+        "\"filename\":\"/proc/self/fd/33\",\"read-only\":true,\"locking\":\"off\"}}}}");
     assert_pinned(w, "blk0", "virtio-blk-pci", "4.0");
 }
 

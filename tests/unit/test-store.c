@@ -457,7 +457,7 @@ static void a_copy_has_the_vm_without_its_runs(void **state)
     assert_int_equal(utimensat(dir, "from/Disk.img", then, 0), 0);
     int from = dir_open(dir, "from", &e);
     int to = dir_open(dir, "to", &e);
-    assert_int_equal(parts_copy(from, to, NULL, NULL, &e), 0);
+    assert_int_equal(parts_copy(from, to, NULL, NULL, NULL, &e), 0);
     close(from);
     close(to);
     for (size_t i = 0; i < sizeof gone / sizeof *gone; i++)

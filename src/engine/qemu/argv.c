@@ -95,51 +95,21 @@ static void add_firmware(struct argv *a, const struct engine *en)
     add_json(a, "-blockdev", raw_file("fwvars", VM_AUX, false));
 }
 
-// Images that are passed open: QEMU takes the one of the set that is open as it needs it.
-static json_t *passed_file(struct argv *a, int set, int fd)
-{
-    argv_add(a, "-add-fd");
-    argv_add(a, "fd=%d,set=%d", fd, set);
-    return json_pack("{s:s, s:o}", "driver", "file", "filename",
-                     json_sprintf("/dev/fdset/%d", set));
-}
-
-// The disks below, each the backing of the next. The VMs' own locks keep them as they are; QEMU's
-// would be in the way of one that is about to end.
-static json_t *lower_disks(struct argv *a, const struct layers *layers)
-{
-    json_t *below = json_null();
-    for (int i = layers->count; i-- > 0;) {
-        const struct layer *layer = &layers->of[i];
-        if (layer->fd < 0)
-            continue;
-        json_t *file = passed_file(a, 2 + i, layer->fd);
-        json_object_set_new(file, "read-only", json_true());
-        json_object_set_new(file, "locking", json_string("off"));
-        json_t *disk =
-            json_pack("{s:s, s:b, s:o}", "driver", layer->format, "read-only", 1, "file", file);
-        if (strcmp(layer->format, "qcow2") == 0)
-            json_object_set_new(disk, "backing", below);
-        below = disk;
-    }
-    return below;
-}
-
 // `backing` is given even where there is none: what an image's header names is not opened.
 static void add_disk(struct argv *a, const struct engine_spec *spec)
 {
     static const struct layers none;
-    bool overlay = spec->overlay_fd >= 0;
-    const char *format = overlay ? "qcow2" : spec->config->disk_format;
+    char path[64] = VM_DISK;
+    if (spec->overlay_fd >= 0)
+        os_fd_path(spec->overlay_fd, path, sizeof path);
+    const char *format = spec->overlay_fd >= 0 ? "qcow2" : spec->config->disk_format;
     if (!format)
         return;
-    json_t *file = overlay ? passed_file(a, 1, spec->overlay_fd)
-                           : json_pack("{s:s, s:s}", "driver", "file", "filename", VM_DISK);
-    json_object_set_new(file, "discard", json_string("unmap"));
-    json_t *disk = json_pack("{s:s, s:s, s:s, s:o}", "driver", format, "node-name", "disk0",
-                             "discard", "unmap", "file", file);
+    json_t *disk = json_pack("{s:s, s:s, s:s, s:{s:s, s:s, s:s}}", "driver", format, "node-name",
+                             "disk0", "discard", "unmap", "file", "driver", "file", "filename",
+                             path, "discard", "unmap");
     if (strcmp(format, "qcow2") == 0)
-        json_object_set_new(disk, "backing", lower_disks(a, spec->layers ? spec->layers : &none));
+        json_object_set_new(disk, "backing", layers_node(spec->layers ? spec->layers : &none, 0));
     add_json(a, "-blockdev", disk);
     add_device(a, "virtio-blk-pci", "blk0", "4.0", json_pack("{s:s}", "drive", "disk0"));
 }

@@ -72,7 +72,8 @@ class World:
         listed = tm.run("--format", "json", "ls", check=False, timeout=SOON)
         if listed.returncode:
             return [f"ls failed at the end: {listed.stderr}"]
-        ids = [vm["id"] for vm in json.loads(listed.stdout)]
+        # Backwards: tests name a linked clone after its parent, which cannot go before it.
+        ids = [vm["id"] for vm in reversed(json.loads(listed.stdout))]
         forks = [vm["id"] for vm in json.loads(listed.stdout) if "fork" in vm]
         for vm_id in forks + [vm_id for vm_id in ids if vm_id not in forks]:
             halted = tm.run("halt", "--id", vm_id, check=False)
