@@ -145,12 +145,8 @@ static void on_capabilities_set(void *arg, const json_t *result, const struct er
 {
     struct engine *en = arg;
     (void)result;
-    if (why) {
+    if (why && en->starting)
         op_end(TAKE_PTR(en->starting), why);
-        return;
-    }
-    en->qmp_ready = true;
-    qemu_load(en);
 }
 
 static void on_ready(void *arg, const json_t *greeting)
@@ -166,6 +162,8 @@ static void on_ready(void *arg, const json_t *greeting)
              json_pack("{s:[{s:s, s:b}, {s:s, s:b}]}", "capabilities", "capability",
                        "x-ignore-shared", "state", 1, "capability", "events", "state", 1),
              -1, on_capabilities_set, en);
+    en->qmp_ready = true; // what follows need not wait for the answer
+    qemu_load(en);
 }
 
 // --- the process ---
