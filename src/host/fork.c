@@ -1,6 +1,7 @@
 // A fork's way: its base, its identity, its hold, its end.
 #include "host/fork.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "host/names.h"
 #include "vm/fork.h"
 #include "vm/qcow2.h"
 
@@ -17,6 +19,8 @@ struct fork {
     struct vm base;
     int overlay_fd; // what the guest writes; the kernel removes it with its last owner
     json_t *facts;
+    char *hostname;
+    char machine_id[MACHINE_ID_TEXT];
     bool identified; // the guest has an identity of its own
     bool hold;       // it shall stand still then
     bool held;       // it does so
@@ -86,6 +90,28 @@ static int open_base(struct host *h, struct fork *f, struct err *e)
     return f->overlay_fd < 0 ? -1 : qcow2_write(f->overlay_fd, h->layers.of[0].size, NULL, e);
 }
 
+// The id, as far as it is a label (RFC 1123, 2.1): 63 of letters, digits and '-'.
+static char *hostname_of(const char *id)
+{
+    enum { LABEL_MAX = 63 };
+    size_t n = strlen(id);
+    id += n > LABEL_MAX ? n - LABEL_MAX : 0; // the number at its end is what differs
+    while (*id && !isalnum((unsigned char)*id))
+        id++;
+    char *name = xstrdup(id);
+    for (char *p = name; *p; p++)
+        *p = isalnum((unsigned char)*p) ? *p : '-';
+    return name;
+}
+
+static int choose_names(struct host *h, struct fork *f, struct err *e)
+{
+    f->hostname = hostname_of(h->vm.id);
+    h->options->hostname = f->hostname;
+    h->options->machine_id = f->machine_id;
+    return machine_id_parse("new", f->machine_id, e);
+}
+
 int fork_open(struct host *h, struct err *e)
 {
     struct fork *f = h->fork = xcalloc(1, sizeof *f);
@@ -97,7 +123,7 @@ int fork_open(struct host *h, struct err *e)
     if (!h->vm.fork)
         return err_set(e, ERR_USAGE, "'%s' is no fork", h->options->id);
     f->facts = fork_facts(&h->vm, e);
-    if (!f->facts || open_base(h, f, e) < 0)
+    if (!f->facts || open_base(h, f, e) < 0 || choose_names(h, f, e) < 0)
         return -1;
     h->source = &f->base;
     watch_tie(h, f);
@@ -116,6 +142,7 @@ void fork_free(struct fork *f)
         close(f->overlay_fd);
     vm_close(&f->base);
     json_decref(f->facts);
+    free(f->hostname);
     free(f);
 }
 
@@ -128,13 +155,14 @@ static void on_running(void *arg, const struct err *why)
         boot_failed(h, why);
         return;
     }
-    identity_begin(h);
     host_plug_vsock(h);
 }
 
+// The request is there when the guest wakes.
 void fork_loaded(struct host *h)
 {
     agent_open(h->agent);
+    identity_begin(h);
     h->ops->resume(h->engine, on_running, h);
 }
 

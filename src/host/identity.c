@@ -32,6 +32,13 @@ static json_t *refused_items(const struct settings *s, const struct err *why)
     return NULL;
 }
 
+// What was set is set.
+static void take(struct host *h)
+{
+    h->identity.given = true;
+    macs_answered(h, &h->identity.settings);
+}
+
 // A guest that could not be given everything is of use, too: it is said.
 static void finish(struct host *h, const struct err *why)
 {
@@ -39,7 +46,6 @@ static void finish(struct host *h, const struct err *why)
     AUTO_FREE char *summary = settings_summary(&id->settings);
     json_decref(id->refused);
     id->refused = refused_items(&id->settings, why);
-    id->given = id->given || !why;
     if (why)
         host_note(h, "the guest's identity is not set: %s", why->msg);
     else if (id->refused)
@@ -47,7 +53,10 @@ static void finish(struct host *h, const struct err *why)
     else
         log_line("agent: set %s", summary);
     h->identity_right = true;
-    macs_answered(h, why ? NULL : &id->settings);
+    if (why)
+        macs_answered(h, NULL);
+    else
+        take(h);
     if (host_ready(h))
         log_line("agent: ready");
     host_tell_agent(h);
@@ -63,10 +72,14 @@ static void on_answer(void *arg, const struct err *why)
     if (!h->agent || !agent_is_ready(h->agent))
         return; // the session is over, or its beginning got lost
     bool late = !why && clock_ms() - id->asked_at > LATE_MS;
-    if ((why && id->early) || (late && ++id->tries < TRIES))
+    if (late && ++id->tries < TRIES) { // all but the clock is as it shall be
+        take(h);
         ask(h);
-    else
+    } else if (why && id->early) {
+        ask(h);
+    } else {
         finish(h, why);
+    }
 }
 
 static void add_names(const struct host *h, struct settings *s)

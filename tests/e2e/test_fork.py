@@ -1,6 +1,7 @@
 """Forks: running copies of a saved VM, each its own, the base untouched, nothing left of them."""
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import time
@@ -123,8 +124,11 @@ def test_eight_forks_are_eight_machines(base, server):
     macs = distinct((fork["mac"] for fork in answer["forks"]), 8)
     distinct((fork["pid"] for fork in answer["forks"]), 8)
     for vm, fork in zip(forks, answer["forks"]):
-        assert run(vm, "cat /sys/class/net/eth0/address") == fork["mac"]
+        assert run(vm, "cat /sys/class/net/eth0/address; hostname") == f"{fork['mac']}\n{vm.id}"
         assert abs(int(run(vm, "date +%s")) - time.time()) < 5
+        log = base.tm.run("logs", "--id", vm.id).stdout
+        assert re.search(r"agent: set .*entropy \d+ bytes.*\n(.*\n)*.*agent: ready", log)
+    distinct((run(vm, "cat /etc/machine-id") for vm in forks), 8)
     distinct((run(vm, "head -c 16 /dev/urandom | md5sum") for vm in forks), 8)
     for mac in macs:
         server.wait_from(mac, BOOT, quiet)
