@@ -295,6 +295,36 @@ def test_datagrams(guest):
     assert said == "echoed\n"
 
 
+# Sends from so many ports to one that echoes, and prints how many hear of it, and what else they do.
+MANY_PORTS = """
+import collections, socket, sys
+kinds, kept = collections.Counter(), []
+for n in range(int(sys.argv[1])):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    kept.append(s)
+    s.settimeout(10)
+    s.connect((sys.argv[2], int(sys.argv[3])))
+    try:
+        s.send(b"x")
+        s.recv(10)
+        kinds["echo"] += 1
+    except OSError as e:
+        kinds[type(e).__name__ + " " + str(e.errno)] += 1
+print(dict(kinds))
+"""
+
+
+def test_when_descriptors_are_used_up_by_datagrams(host, make_vnet, make_node, world):
+    lab = make_vnet(lab=HOST % world.sock("web"), prefix=[*host.argv("prlimit", "--nofile=64:64")])
+    node = make_node(lab, MAC_A)
+    node.dhcp()
+    said = node.out(sys.executable, "-c", MANY_PORTS, 80, outside.INTERNET, outside.ECHO)
+    kinds = ast.literal_eval(said)
+    echoes = kinds.pop("echo")
+    assert kinds == {"OSError 113": 80 - echoes} and echoes in range(30, 64), said
+    assert eventually(lambda: lab.ask("status")["egress"]["refused"] == 80 - echoes, what="the count")
+
+
 def test_names_of_elsewhere(guest, out):
     answer = dig(guest, "192.168.1.1", "A", outside.NAME)
     assert answer.values == [outside.ADDRESS] and "aa" not in answer.flags

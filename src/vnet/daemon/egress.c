@@ -45,6 +45,7 @@ struct egress {
     struct queue queue;
     struct egress_message policy, resolver; // as it was told
     uint64_t started, restarts, lost;
+    uint64_t refused, refused_now; // flows: by its processes of before, by this one
     unsigned pause_ms;
     char why[EGRESS_TEXT_MAX]; // it ended
 };
@@ -225,6 +226,8 @@ static void on_end(struct egress *x)
     daemon_event(x->d, json_pack("{s:s, s:s, s:i}", "event", "egress-down", "reason", x->why,
                                  "again_ms", (int)x->pause_ms));
     x->up = false;
+    x->refused += x->refused_now;
+    x->refused_now = 0;
     event_add(x->restart, &(struct timeval){.tv_sec = x->pause_ms / 1000,
                                             .tv_usec = x->pause_ms % 1000 * 1000});
 }
@@ -238,6 +241,8 @@ static void on_message(struct egress *x, const uint8_t *data, size_t n)
     if (m.kind == EGRESS_QUERY && m.number < x->d->lab->network_count)
         vnet_dns_query(x->d->v, clock_ns(), m.number, x->restarts << 32 | (uint32_t)m.token, m.data,
                        m.n);
+    if (m.kind == EGRESS_REFUSED)
+        x->refused_now = m.token;
     if (m.kind == EGRESS_FAILED)
         memcpy(x->why, m.text, sizeof m.text);
     if (m.kind != EGRESS_READY || x->up)
@@ -430,9 +435,10 @@ void egress_dns_answer(struct egress *x, uint64_t token, const uint8_t *message,
 json_t *egress_document(const struct daemon *d)
 {
     const struct egress *x = d->egress;
-    return json_pack("{s:s, s:s, s:o, s:I, s:I}", "egress",
+    return json_pack("{s:s, s:s, s:o, s:I, s:I, s:I}", "egress",
                      d->lab->egress == LABFILE_EGRESS_HOST ? "host" : "none", "host_lan",
                      d->lab->host_lan == LABFILE_ALLOW ? "allow" : "deny", "pid",
                      x->up ? json_integer(x->pid) : json_null(), "restarts",
-                     (json_int_t)x->restarts, "lost", (json_int_t)x->lost);
+                     (json_int_t)x->restarts, "lost", (json_int_t)x->lost, "refused",
+                     (json_int_t)x->refused + (json_int_t)x->refused_now);
 }

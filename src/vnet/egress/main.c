@@ -33,6 +33,7 @@ struct egress {
     struct err failed; // before START
     struct outbox *out;
     struct stack *stack; // NULL until START
+    uint64_t refused;    // of its flows, as the daemon was told
     struct os_datagram in[BATCH];
     uint8_t data[BATCH][VNET_FRAME_MAX + 1];
 };
@@ -201,6 +202,14 @@ static void hear_inlets(struct egress *x)
 
 // --- the loop ---
 
+static void tell_refused(struct egress *x)
+{
+    struct egress_message m = egress_message(EGRESS_REFUSED);
+    m.token = x->stack ? stack_refused(x->stack) : 0;
+    if (m.token != x->refused && outbox_put(x->out, &m, sizeof m))
+        x->refused = m.token;
+}
+
 static void turn(struct egress *x, bool *waits)
 {
     x->own[0] = (struct pollfd){.fd = x->fd, .events = (short)(POLLIN | (*waits ? POLLOUT : 0))};
@@ -221,6 +230,7 @@ static void turn(struct egress *x, bool *waits)
         listen_to_daemon(x);
     if (inlets)
         hear_inlets(x);
+    tell_refused(x);
     int left = outbox_flush(x->out);
     *waits = left > 0;
     x->ending |= left < 0;

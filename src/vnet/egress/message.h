@@ -20,8 +20,9 @@ enum egress_kind {
     EGRESS_ANSWER,   // token, and a part of what is its answer
     // From the process.
     EGRESS_READY,
-    EGRESS_FAILED, // why, in `text`
-    EGRESS_QUERY,  // token, network, and what was asked
+    EGRESS_FAILED,  // why, in `text`
+    EGRESS_QUERY,   // token, network, and what was asked
+    EGRESS_REFUSED, // how many flows, in `token`, for want of descriptors
     EGRESS_KINDS
 };
 

@@ -36,9 +36,11 @@ struct stack {
     struct outbox *out;
     struct pollfd *fds; // while they are filled in
     nfds_t count, room;
-    bool pings; // may be sent
-    bool full;  // no new flows
-    int most;   // descriptors
+    bool pings;          // may be sent
+    bool full;           // no new flows
+    bool short_of_files; // so this packet was lost
+    uint64_t refused;    // because of that
+    int most;            // descriptors
     struct bucket refusals;
 };
 
@@ -85,7 +87,14 @@ static void timer_mod(void *timer, int64_t expires, void *arg)
     (void)arg;
 }
 
+// For UDP it is told of a socket that could not be made, too.
 static void on_fd(int fd, void *arg)
+{
+    struct stack *s = arg;
+    s->short_of_files |= fd < 0;
+}
+
+static void on_fd_end(int fd, void *arg)
 {
     (void)fd;
     (void)arg;
@@ -104,7 +113,7 @@ static const SlirpCb callbacks = {
     .timer_free = timer_free,
     .timer_mod = timer_mod,
     .register_poll_fd = on_fd,
-    .unregister_poll_fd = on_fd,
+    .unregister_poll_fd = on_fd_end,
     .notify = notify,
 };
 
@@ -237,21 +246,35 @@ static bool is_syn(struct bytes packet, size_t header)
 static bool may_pass(struct stack *s, struct bytes packet)
 {
     size_t header = 4 * (size_t)(get8(packet, 0) & 15);
-    if (is_syn(packet, header))
+    bool syn = is_syn(packet, header);
+    if (syn)
         count_files(s);
-    return !(is_ping(packet, header) && !s->pings) && !(is_syn(packet, header) && s->full);
+    s->short_of_files = syn && s->full;
+    return !(is_ping(packet, header) && !s->pings) && !s->short_of_files;
 }
 
 void stack_input(struct stack *s, uint8_t *frame, size_t n)
 {
     const struct bytes packet = {frame + ETHERNET_HEADER, n - ETHERNET_HEADER};
+    uint8_t head[REFUSAL_MAX]; // as the lab knows it
     uint8_t answer[REFUSAL_MAX];
+    size_t known = n < sizeof head ? n : sizeof head;
     if (n <= ETHERNET_HEADER || n > VNET_FRAME_MAX)
         return;
-    if (may_pass(s, packet) && translate_out(s->translation, frame, n) == PASS)
+    memcpy(head, frame, known);
+    bool passes = may_pass(s, packet) && translate_out(s->translation, frame, n) == PASS;
+    if (passes)
         slirp_input(s->slirp, frame, (int)n);
-    else if (bucket_take(&s->refusals, clock_ns(), REFUSAL_INTERVAL, REFUSAL_BURST))
-        outbox_put(s->out, answer, refusal_write(answer, frame, n));
+    s->refused += s->short_of_files;
+    if (passes && !s->short_of_files)
+        return;
+    if (bucket_take(&s->refusals, clock_ns(), REFUSAL_INTERVAL, REFUSAL_BURST))
+        outbox_put(s->out, answer, refusal_write(answer, head, known));
+}
+
+uint64_t stack_refused(const struct stack *s)
+{
+    return s->refused;
 }
 
 // --- waiting ---

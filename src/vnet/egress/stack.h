@@ -31,6 +31,9 @@ void stack_remove_inlet(struct stack *s, const struct egress_inlet *inlet);
 // A frame of the lab's, which is changed.
 void stack_input(struct stack *s, uint8_t *frame, size_t n);
 
+// How many connections and datagrams were refused because no descriptor was left.
+uint64_t stack_refused(const struct stack *s);
+
 // What poll(2) is to wait for: first the caller's own `n`, then the stack's; good until the next
 // call. Lowers the timeout (ms; -1: for ever).
 struct pollfd *stack_fill(struct stack *s, const struct pollfd *own, nfds_t n, nfds_t *count,
