@@ -53,6 +53,8 @@ static void print_status(const json_t *doc)
     print_capture(json_object_get(doc, "capture"));
     putchar('\n');
     print_rows(json_object_get(doc, "networks"), columns, COUNT(columns));
+    if (json_array_size(json_object_get(doc, "forwards")) > 0)
+        putchar('\n');
     net_print_forwards(json_object_get(doc, "forwards"));
 }
 
