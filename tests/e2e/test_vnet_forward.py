@@ -38,7 +38,7 @@ class Datagram(socketserver.BaseRequestHandler):
         sock.sendto(self.client_address[0].encode() + b"\\n" + data, self.client_address)
 class Streams(socketserver.ThreadingTCPServer):
     daemon_threads = allow_reuse_address = True
-    request_queue_size = 128
+    request_queue_size = 4096
 datagrams = socketserver.UDPServer(("", 7), Datagram)
 datagrams.max_packet_size = 65536
 threading.Thread(target=datagrams.serve_forever, daemon=True).start()

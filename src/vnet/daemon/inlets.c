@@ -17,7 +17,8 @@
 #include "vnet/daemon/egress.h"
 #include "vnet/egress/message.h"
 
-enum { BACKLOG = 128, MACS_MAX = 64 };
+// Who finds the backlog full may believe for ever that it is connected (SYN cookies).
+enum { BACKLOG = 4096, MACS_MAX = 64 };
 
 struct listener {
     struct inlet is;
