@@ -34,20 +34,41 @@ int dir_make(const char *path, mode_t mode, struct err *e)
     }
 }
 
-static int remove_entries(int fd, struct err *e)
+int dir_each(int dirfd, dir_entry *each, void *arg, struct err *e)
 {
-    AUTO_CLOSE int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    AUTO_CLOSE int own = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
     AUTO_CLOSEDIR DIR *dir = own < 0 ? NULL : fdopendir(own);
     if (!dir)
         return err_sys(e, "cannot list a directory");
-    own = -1; // closedir() closes it
-    for (struct dirent *entry; (entry = readdir(dir));) {
+    own = -1;       // closedir() closes it
+    rewinddir(dir); // where it stands is the same for all duplicates
+    for (;;) {
+        errno = 0;
+        struct dirent *entry = readdir(dir);
+        if (!entry)
+            return errno ? err_sys(e, "cannot list a directory") : 0;
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
-        if (tree_remove(fd, entry->d_name, e) < 0)
+        if (each(arg, entry->d_name, e) < 0)
             return -1;
     }
-    return 0;
+}
+
+static int remove_entry(void *arg, const char *name, struct err *e)
+{
+    const int *dir = arg;
+    return tree_remove(*dir, name, e);
+}
+
+// A directory of a tree that we made, whatever its mode keeps even its owner from.
+static int open_to_clear(int dirfd, const char *name)
+{
+    int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno == EACCES && fchmodat(dirfd, name, 0700, AT_SYMLINK_NOFOLLOW) == 0)
+        fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && geteuid() != 0)
+        fchmod(fd, 0700);
+    return fd;
 }
 
 // NOLINTNEXTLINE(misc-no-recursion): as deep as the tree, which we made.
@@ -57,10 +78,10 @@ int tree_remove(int dirfd, const char *name, struct err *e)
         return 0;
     if (errno != EISDIR && errno != EPERM) // macOS says EPERM for a directory
         return err_sys(e, "cannot remove %s", name);
-    AUTO_CLOSE int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    AUTO_CLOSE int fd = open_to_clear(dirfd, name);
     if (fd < 0)
         return err_sys(e, "cannot remove %s", name);
-    if (remove_entries(fd, e) < 0)
+    if (dir_each(fd, remove_entry, &fd, e) < 0)
         return err_wrap(e, "%s", name);
     if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
         return err_sys(e, "cannot remove directory %s", name);

@@ -14,7 +14,12 @@ int dir_open(int dirfd, const char *path, struct err *e);
 // mkdir -p with this mode for what is made.
 int dir_make(const char *path, mode_t mode, struct err *e);
 
-// Removes a file or a whole tree; nothing there is fine. Does not follow symbolic links.
+// Called for each name in a directory but "." and ".."; -1 with *e ends the walk.
+typedef int dir_entry(void *arg, const char *name, struct err *e);
+int dir_each(int dirfd, dir_entry *each, void *arg, struct err *e);
+
+// Removes a file or a whole tree of ours, read-only directories too; nothing there is fine. Does
+// not follow symbolic links.
 int tree_remove(int dirfd, const char *name, struct err *e);
 
 // Syncs a directory, so that names made, renamed or removed in it survive a power cut.
