@@ -16,7 +16,7 @@ if command -v flock >/dev/null; then
 fi
 
 # Everything an image is made from here, as one number.
-state=$(find images src/agent -type f ! -name '*.pyc' | LC_ALL=C sort | xargs cksum | cksum)
+state=$(find images src/agent src/tree src/base -type f ! -name '*.pyc' | LC_ALL=C sort | xargs cksum | cksum)
 for arch in x86_64 aarch64; do
     image=$out/tiny-$arch.tar.zst
     stamp=$out/.tiny-$arch.from

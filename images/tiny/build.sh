@@ -62,11 +62,12 @@ add_busybox() {
 }
 
 build_agent() {
-    local version
+    local version src="$images"/../src
     version=$(git -C "$images" describe --always 2>/dev/null || echo 0)
     "${CC_FOR_GUEST:-$arch-linux-gnu-gcc}" -std=gnu17 -D_GNU_SOURCE -O2 -static -s \
-        -I"$images/../src" -DAGENT_VERSION="\"$version\"" \
-        "$images"/../src/agent/*.c -o "$root/sbin/tailmac-agent"
+        -ffunction-sections -Wl,--gc-sections -I"$src" -DAGENT_VERSION="\"$version\"" \
+        "$src"/agent/*.c "$src"/tree/*.c "$src"/base/{err,file,mem,os-linux,spawn,text}.c \
+        -o "$root/sbin/tailmac-agent"
 }
 
 build_root() {

@@ -4,6 +4,7 @@
 // port is then left out of poll for a growing while; SIGIO, which virtio sends when Host opens
 // its end, cuts the wait short. When the device is not there (yet), it is looked for now and
 // then.
+#include "agent/copy.h"
 #include "agent/netlink.h"
 #include "agent/port.h"
 #include "agent/session.h"
@@ -224,6 +225,10 @@ int main(int argc, char **argv)
 {
     bool watch = argc == 2 && !strcmp(argv[1], "watch");
 
+    if (argc == 3 && !strcmp(argv[1], "send"))
+        return copy_send(argv[2]);
+    if (argc == 4 && !strcmp(argv[1], "receive"))
+        return copy_receive(argv[2], argv[3]);
     if (argc > 1 && !watch) {
         fprintf(stderr, "usage: tailmac-agent [watch]\n");
         return 2;
