@@ -435,6 +435,21 @@ def test_a_private_plug_ends_with_its_connection(vnet, world):
         one.send(broadcast(one.mac, b"x"))
 
 
+def test_a_stream_that_is_handed_over(client, control, vnet, world):
+    ours, theirs = socket.socketpair()
+    with theirs:
+        plug = control.call("plug", fds=[theirs.fileno()], kind="stream", path="/a/client", name="one")
+    one, other = world.keep(Stream(1, ours)), client(2, True)
+    introduce(one, other)
+    one.reaches(other)
+    other.reaches(one)
+    link = vnet.links()["one"]
+    assert (link["kind"], link["peer"], link["plug"]) == ("stream", "/a/client", plug["plug"])
+    control.call("unplug", plug=plug["plug"])
+    with pytest.raises(ConnectionError):
+        one.receive()
+
+
 @pytest.mark.parametrize("args, why", [
     ({}, "kind"),
     ({"kind": "wireless"}, "unknown kind"),
@@ -445,6 +460,8 @@ def test_a_private_plug_ends_with_its_connection(vnet, world):
     ({"kind": "private", "path": "/x", "network": "nowhere"}, "nowhere"),
     ({"kind": "private", "path": "/x", "name": "../x"}, "../x"),
     ({"kind": "tap"}, "no descriptor"),
+    ({"kind": "stream"}, "path"),
+    ({"kind": "stream", "path": "/x"}, "no descriptor"),
 ])
 def test_plugs_that_are_not_possible(control, vnet, args, why):
     with pytest.raises(Refused, match=why) as error:
@@ -457,6 +474,13 @@ def test_a_descriptor_that_is_no_tap(control):
     with open("/dev/null", "rb") as null:
         with pytest.raises(Refused, match="no TAP"):
             control.call("plug", fds=[null.fileno()], kind="tap", tap="x", mac="52:cc:cc:cc:cc:01")
+
+
+def test_a_descriptor_that_is_no_stream(control, vnet):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        with pytest.raises(Refused, match="no stream"):
+            control.call("plug", fds=[other.fileno()], kind="stream", path="/x")
+    assert vnet.ask("status")["plugs"] == 0
 
 
 # The control socket

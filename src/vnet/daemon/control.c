@@ -10,6 +10,7 @@
 #include "vnet/daemon/documents.h"
 #include "vnet/daemon/inlets.h"
 #include "vnet/daemon/private.h"
+#include "vnet/daemon/stream.h"
 #include "vnet/daemon/tap.h"
 
 // --- arguments ---
@@ -73,14 +74,24 @@ static struct port *plug_private(struct daemon *d, const json_t *args, const str
     return private_open(d, address, path, place, e);
 }
 
+static int need_fd(int fd, struct err *e)
+{
+    return fd < 0 ? err_set(e, ERR_USAGE, "no descriptor came with the request") : 0;
+}
+
+static struct port *plug_stream(struct daemon *d, const json_t *args, const struct place *place,
+                                int fd, struct err *e)
+{
+    const char *path;
+    if (text_arg(args, "path", true, &path, e) < 0 || need_fd(fd, e) < 0)
+        return NULL;
+    return stream_attach(d, path, fd, place, e);
+}
+
 static struct port *plug_tap(struct daemon *d, const json_t *args, const struct place *place,
                              int fd, struct err *e)
 {
-    if (fd < 0) {
-        err_set(e, ERR_USAGE, "no descriptor came with the request");
-        return NULL;
-    }
-    return tap_attach(d, fd, place, e);
+    return need_fd(fd, e) < 0 ? NULL : tap_attach(d, fd, place, e);
 }
 
 // Takes the descriptor on success.
@@ -91,6 +102,7 @@ static const struct plug_kind {
     bool takes_fd;
 } plug_kinds[] = {
     {"private", plug_private, false},
+    {"stream", plug_stream, true},
     {"tap", plug_tap, true},
 };
 
@@ -102,7 +114,7 @@ static const struct plug_kind *kind_arg(const json_t *args, struct err *e)
     for (size_t i = 0; i < sizeof plug_kinds / sizeof *plug_kinds; i++)
         if (strcmp(plug_kinds[i].name, name) == 0)
             return &plug_kinds[i];
-    err_set(e, ERR_USAGE, "unknown kind '%.80s' (private, tap)", name);
+    err_set(e, ERR_USAGE, "unknown kind '%.80s' (private, stream, tap)", name);
     return NULL;
 }
 

@@ -138,6 +138,25 @@ static const struct port_ops stream_ops = {
     .free = free_connection,
 };
 
+struct port *stream_attach(struct daemon *d, const char *peer, int fd, const struct place *place,
+                           struct err *e)
+{
+    int type = 0;
+    socklen_t size = sizeof type;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_STREAM) {
+        err_set(e, ERR_USAGE, "the descriptor is no stream socket");
+        return NULL;
+    }
+    struct connection *c = xcalloc(1, sizeof *c);
+    c->buffer = xcalloc(1, BUFFER);
+    if (port_open(d, &c->port, &stream_ops, fd, place, peer, e) < 0) {
+        free_connection(&c->port);
+        return NULL;
+    }
+    port_listen(&c->port, true);
+    return &c->port;
+}
+
 // --- before the first frame ---
 
 // The connection is no stranger any more; its descriptor stays open.

@@ -1,10 +1,14 @@
-// Clients that connect to a stream socket, as QEMU's `-netdev stream` does.
+// Clients that connect to a stream socket, as QEMU's `-netdev stream` does, and those whose
+// connection is handed over.
 #pragma once
 
-#include "base/err.h"
+#include "vnet/daemon/port.h"
 
-struct daemon;
 struct stream;
 
 struct stream *stream_new(struct daemon *d, const char *path, struct err *e);
 void stream_free(struct stream *s); // with those who have not sent a frame yet
+
+// `fd` is the port's on success; `peer` is whom to name. ERR_USAGE where it is no stream socket.
+struct port *stream_attach(struct daemon *d, const char *peer, int fd, const struct place *place,
+                           struct err *e);

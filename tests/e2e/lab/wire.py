@@ -137,9 +137,12 @@ class Stream(Client):
     """A length and a frame, as QEMU's -netdev stream."""
 
     def __init__(self, n, server):
+        """`server` is a path, or a socket that is connected already."""
         super().__init__(n)
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(server)
+        self.sock = server
+        if not isinstance(server, socket.socket):
+            self.sock = socket.socket(socket.AF_UNIX)
+            self.sock.connect(server)
         self.data = b""
 
     def send(self, frame):
