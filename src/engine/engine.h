@@ -33,7 +33,7 @@ enum nic_role { NIC_SOCKET, NIC_NAT };
 struct engine_nic {
     enum nic_role role;
     struct mac mac; // what the configuration asks for; a saved guest keeps its own until it reboots
-    int socket_fd;  // NIC_SOCKET: Host's datagram socket; the engine duplicates it
+    int socket_fd;  // NIC_SOCKET: Host's socket; the engine duplicates it
 };
 
 // A saved state to start from: what engine_ops.save wrote, and the document it returned.
@@ -94,7 +94,8 @@ struct engine_ops {
 
     // The cable of a NIC, as the guest sees it.
     void (*nic_link)(struct engine *en, int nic, bool up, engine_done *done, void *arg);
-    // Lets a NIC use another socket, unseen by the guest; drops what the old one had queued.
+    // Lets a NIC use another socket, unseen by the guest; drops what the old one had queued. A
+    // datagram is a frame; in a stream each has its length before it, four bytes, big-endian.
     void (*nic_socket)(struct engine *en, int nic, int fd, engine_done *done, void *arg);
     // Unplugs a NIC and plugs it again with `mac`: for a guest without an agent.
     void (*nic_replug)(struct engine *en, int nic, const struct mac *mac, engine_done *done,

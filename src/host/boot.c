@@ -227,6 +227,7 @@ static void on_loaded(void *arg, const struct err *why)
         boot_failed(h, why);
         return;
     }
+    h->loaded = true;
     host_sync_link(h);
     if (h->fork) {
         fork_loaded(h);

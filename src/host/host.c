@@ -207,25 +207,34 @@ static int socket_nic(const struct host *h)
 
 void host_sync_link(struct host *h)
 {
-    if (h->engine && h->nic)
-        h->ops->nic_link(h->engine, socket_nic(h), nic_up(h->nic), NULL, NULL);
+    if (!h->engine || !h->nic)
+        return;
+    if (h->nic_moved)
+        h->ops->nic_socket(h->engine, socket_nic(h), nic_fd(h->nic), NULL, NULL);
+    h->nic_moved = false;
+    h->ops->nic_link(h->engine, socket_nic(h), nic_up(h->nic), NULL, NULL);
+}
+
+// What happens before the engine takes orders it is told when it does, and what happens during a
+// save if that fails.
+static void follow_nic(struct host *h)
+{
+    if (h->loaded && h->state != ST_SAVING)
+        host_sync_link(h);
 }
 
 static void on_link(void *arg, bool up)
 {
     struct host *h = arg;
-    if (h->state != ST_SAVING)
-        host_sync_link(h);
+    follow_nic(h);
     server_event(h->control, json_pack("{s:s, s:b}", "event", "nic", "connected", up));
 }
 
-static void on_socket(void *arg, int fd)
+static void on_socket(void *arg)
 {
     struct host *h = arg;
-    if (!h->engine)
-        return;
-    h->ops->nic_socket(h->engine, socket_nic(h), fd, NULL, NULL);
-    host_sync_link(h);
+    h->nic_moved = true;
+    follow_nic(h);
 }
 
 // --- vsock ---

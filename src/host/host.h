@@ -57,6 +57,7 @@ struct host {
     char *reason;          // of the state, where it has one
     const char *ended;     // how the run ends, one of ENDED_…; NULL while it does not
     bool panic_by_console; // that is how we know of it
+    bool loaded;           // the engine takes orders
     bool begun;            // the record says that it runs
     char *note;            // what a user should know of how it was started
     struct err failure;
@@ -68,6 +69,7 @@ struct host {
     struct execs execs; // commands in the guest
     struct identity identity;
     struct nic *nic;
+    bool nic_moved;      // it has another socket, of which the engine does not know yet
     struct vsock *vsock; // NULL: the VM has none
     struct logfile *engine_log;
     struct server *control;
@@ -97,7 +99,7 @@ void host_note(struct host *h, const char *fmt, ...) __attribute__((format(print
 
 void host_halt(struct host *h, const char *why);
 void host_plug_vsock(struct host *h); // a fresh device, after a resume or a save that failed
-void host_sync_link(struct host *h);  // the guest's cable follows the socket
+void host_sync_link(struct host *h);  // the guest's NIC follows the socket
 void host_tell_agent(struct host *h); // an event about it
 
 // boot.c: from a VM at rest to a running guest.

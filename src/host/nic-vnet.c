@@ -1,15 +1,15 @@
-// Asking vnet for a plug: greeting, plug, connect, connected.
+// Asking vnet for a plug: its greeting, a socket pair, its answer.
 #include "host/nic-vnet.h"
 
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "host/nic-socket.h"
 #include "proto/caller.h"
 #include "proto/datagram.h"
 #include "proto/line.h"
@@ -24,6 +24,7 @@ struct nic_vnet {
     struct event *tell; // that something changed; or the end of our patience
     enum nic_vnet_state state;
     bool greeted;
+    int fd; // of the stream; -1: none yet
     int plug;
     char *why;
 };
@@ -53,36 +54,32 @@ static void refuse(struct nic_vnet *v, const char *why)
     become(v, NIC_VNET_REFUSED);
 }
 
-static void ask(struct nic_vnet *v, const char *verb, json_t *args, caller_reply *reply)
-{
-    caller_send(v->caller, verb, json_pack("{s:s, s:o}", "verb", verb, "args", args), -1, reply, v);
-}
-
-static void on_connected(void *arg, const json_t *ok, const struct err *why)
+static void on_plug(void *arg, const json_t *ok, const struct err *why)
 {
     struct nic_vnet *v = arg;
+    v->plug = (int)json_integer_value(json_object_get(ok, "plug"));
     if (ok)
         become(v, NIC_VNET_PLUGGED);
     else
         refuse(v, why->msg);
 }
 
-static void on_plug(void *arg, const json_t *ok, const struct err *why)
+static void ask(struct nic_vnet *v)
 {
-    struct nic_vnet *v = arg;
-    const char *address = json_string_value(json_object_get(ok, "address"));
-    v->plug = (int)json_integer_value(json_object_get(ok, "plug"));
+    char mac[MAC_TEXT];
+    int ends[2];
     struct err e;
-    if (!ok) {
-        refuse(v, why->msg);
-    } else if (!address) {
-        refuse(v, "vnet gave no address");
-    } else if (nic_socket_connect(v->client.fd, address) < 0) {
-        err_sys(&e, "cannot connect to vnet's %s", address);
+    if (unix_pair(ends, &e) < 0) {
         refuse(v, e.msg);
-    } else {
-        ask(v, "connected", json_pack("{s:i}", "plug", v->plug), on_connected);
+        return;
     }
+    AUTO_CLOSE int theirs = ends[1];
+    v->fd = ends[0];
+    mac_format(&v->client.mac, mac);
+    caller_send(v->caller, "plug",
+                json_pack("{s:s, s:{s:s, s:s, s:s, s:s}}", "verb", "plug", "args", "kind", "stream",
+                          "path", v->client.path, "mac", mac, "name", v->client.name),
+                theirs, on_plug, v);
 }
 
 static bool serves(const json_t *hello, const char *server)
@@ -109,12 +106,7 @@ static void on_line(void *arg, const json_t *line)
         become(v, NIC_VNET_STRANGER);
         return;
     }
-    char mac[MAC_TEXT];
-    mac_format(&v->client.mac, mac);
-    ask(v, "plug",
-        json_pack("{s:s, s:s, s:s, s:s}", "kind", "private", "path", v->client.path, "mac", mac,
-                  "name", v->client.name),
-        on_plug);
+    ask(v);
 }
 
 static void on_lost(void *arg)
@@ -147,6 +139,7 @@ struct nic_vnet *nic_vnet_open(struct event_base *base, const struct nic_vnet_cl
     const struct caller_handlers handlers = {
         .unpack = line_unpack, .line = on_line, .lost = on_lost, .arg = v, .who = "vnet"};
     v->client = *client;
+    v->fd = -1;
     v->client.server = xstrdup(client->server);
     v->client.path = xstrdup(client->path);
     v->client.name = xstrdup(client->name);
@@ -162,6 +155,8 @@ void nic_vnet_close(struct nic_vnet *v)
         return;
     caller_free(v->caller);
     event_free(v->tell);
+    if (v->fd >= 0)
+        close(v->fd);
     free((char *)v->client.server);
     free((char *)v->client.path);
     free((char *)v->client.name);
@@ -177,6 +172,11 @@ enum nic_vnet_state nic_vnet_state(const struct nic_vnet *v)
 const char *nic_vnet_why(const struct nic_vnet *v)
 {
     return v->why;
+}
+
+int nic_vnet_fd(const struct nic_vnet *v)
+{
+    return v->fd;
 }
 
 int nic_vnet_plug(const struct nic_vnet *v)

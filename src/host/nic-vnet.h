@@ -1,9 +1,8 @@
-// A private plug in our vnet: an address that vnet makes for this NIC alone.
+// A plug in our vnet, and a stream that leads to it.
 //
-// Beside its datagram socket PATH a vnet has a control socket, PATH.ctl. Asked there for a plug it
-// answers with a fresh address, to which the NIC connects, and connects back: neither waits for,
-// nor can be taken for, another client. The plug lasts as long as the control connection, so the
-// end of that says at once that vnet is gone.
+// Beside its datagram socket PATH a vnet has a control socket, PATH.ctl, which takes one end of a
+// socket pair with the request for a plug. The plug lasts as long as the control connection, so
+// the end of that says at once that vnet is gone.
 #pragma once
 
 #include <event2/event.h>
@@ -22,10 +21,9 @@ enum nic_vnet_state {
 
 struct nic_vnet_client {
     const char *server; // the vnet's datagram socket; copied
-    const char *path;   // the NIC's own; copied
+    const char *path;   // the NIC's own, by which vnet names it; copied
     const char *name;   // copied
     struct mac mac;
-    int fd; // the NIC's socket, bound to `path`; connected on the way
     // The state is another, or a second is over and it is still ASKING. May close.
     void (*changed)(void *arg);
     void *arg;
@@ -40,4 +38,5 @@ void nic_vnet_close(struct nic_vnet *v); // vnet takes it as an unplugging
 
 enum nic_vnet_state nic_vnet_state(const struct nic_vnet *v);
 const char *nic_vnet_why(const struct nic_vnet *v);
+int nic_vnet_fd(const struct nic_vnet *v);   // once PLUGGED: the stream
 int nic_vnet_plug(const struct nic_vnet *v); // the plug's number

@@ -5,7 +5,7 @@
 // inode (another one: a new server) and with a scratch connect() (refused: nobody is there).
 //
 // Our vnet tells by its control connection, and renames sockets over its path all the time: there
-// neither look would be of use.
+// neither look would be of use. Nor can its NIC go deaf: it has no datagrams.
 #include "host/nic.h"
 
 #include <stdlib.h>
@@ -82,10 +82,13 @@ static void connected(struct nic *n, enum kind kind, const char *how)
 
 static void disconnect(struct nic *n)
 {
-    if (n->kind != NOBODY || n->vnet)
-        nic_socket_disconnect(n->fd);
-    nic_vnet_close(TAKE_PTR(n->vnet));
+    enum kind before = n->kind;
     n->kind = NOBODY;
+    if (before == PLAIN)
+        nic_socket_disconnect(n->fd);
+    if (before == VNET)
+        n->hooks.socket(n->hooks.arg);
+    nic_vnet_close(TAKE_PTR(n->vnet));
     set_link(n, false);
 }
 
@@ -99,6 +102,36 @@ static bool connect_plain(struct nic *n)
     n->server_file = file;
     connected(n, PLAIN, "");
     return true;
+}
+
+// --- the frame that nobody reads ---
+
+// The socket has room for more, which is said at once and whenever a server has read a frame of the
+// guest's. Twice will do.
+static void on_sending(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct nic *n = arg;
+    if (++n->sendings >= 2)
+        event_del(n->sending);
+}
+
+static void listen_to_guest(struct nic *n, bool listen)
+{
+    if (n->sending)
+        event_free(TAKE_PTR(n->sending));
+    n->sendings = 0;
+    if (!listen)
+        return;
+    n->sending = event_new(n->base, n->fd, EV_WRITE | EV_ET | EV_PERSIST, on_sending, n);
+    event_add(n->sending, NULL);
+}
+
+static void forget_stuck(struct nic *n)
+{
+    n->stuck_looks = 0;
+    listen_to_guest(n, false);
 }
 
 // --- our vnet ---
@@ -116,7 +149,6 @@ static bool ask_vnet(struct nic *n)
                                            .path = n->path,
                                            .name = n->id,
                                            .mac = n->mac,
-                                           .fd = n->fd,
                                            .changed = on_vnet,
                                            .arg = n};
     n->vnet = nic_vnet_open(n->base, &client);
@@ -129,6 +161,16 @@ static void on_stranger(struct nic *n)
     n->stranger = n->asked;
     if (n->kind == NOBODY && !connect_plain(n))
         set_link(n, false);
+}
+
+static void on_plugged(struct nic *n)
+{
+    if (n->kind == PLAIN) // it had no control socket at first
+        nic_socket_disconnect(n->fd);
+    forget_stuck(n);
+    n->kind = VNET;
+    n->hooks.socket(n->hooks.arg); // before the cable: with that guests begin to speak
+    connected(n, VNET, ", a vnet");
 }
 
 // Asked again only when vnet starts anew or at the next attach: its connection stays, to tell.
@@ -159,7 +201,7 @@ static void on_vnet(void *arg)
         on_stranger(n);
         break;
     case NIC_VNET_PLUGGED:
-        connected(n, VNET, ", a vnet");
+        on_plugged(n);
         break;
     case NIC_VNET_REFUSED:
         on_refused(n);
@@ -184,34 +226,6 @@ static void begin(struct nic *n)
 
 // --- a NIC that is deaf ---
 
-// The socket has room for more, which is said at once and whenever a server has read a frame of the
-// guest's. Twice will do.
-static void on_sending(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    struct nic *n = arg;
-    if (++n->sendings >= 2)
-        event_del(n->sending);
-}
-
-static void listen_to_guest(struct nic *n, bool listen)
-{
-    if (n->sending)
-        event_free(TAKE_PTR(n->sending));
-    n->sendings = 0;
-    if (!listen)
-        return;
-    n->sending = event_new(n->base, n->fd, EV_WRITE | EV_ET | EV_PERSIST, on_sending, n);
-    event_add(n->sending, NULL);
-}
-
-static void forget_stuck(struct nic *n)
-{
-    n->stuck_looks = 0;
-    listen_to_guest(n, false);
-}
-
 // A fresh socket under the old name, for the engine too: frames stuck in the old one go.
 static void replace_socket(struct nic *n)
 {
@@ -227,7 +241,7 @@ static void replace_socket(struct nic *n)
     n->fd = fd;
     n->kind = NOBODY;
     begin(n);
-    n->hooks.socket(n->hooks.arg, fd);
+    n->hooks.socket(n->hooks.arg);
 }
 
 static void look_at_server(struct nic *n)
@@ -275,7 +289,7 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
         look_at_server(n);
     else if (!n->vnet) // which tells by itself
         begin(n);
-    if (n->kind != NOBODY)
+    if (n->kind == PLAIN)
         look_at_queue(n);
 }
 
@@ -326,7 +340,7 @@ void nic_free(struct nic *n)
 
 int nic_fd(const struct nic *n)
 {
-    return n->fd;
+    return n->kind == VNET ? nic_vnet_fd(n->vnet) : n->fd;
 }
 
 bool nic_up(const struct nic *n)
@@ -337,7 +351,7 @@ bool nic_up(const struct nic *n)
 void nic_attach(struct nic *n, const char *server, nic_settled *settled, void *arg)
 {
     settle(n); // who asked before is told of the state that this one changes
-    bool moved = n->up;
+    bool moved = n->kind == PLAIN;
     disconnect(n);
     free(n->server);
     n->server = xstrdup(server);
@@ -369,7 +383,7 @@ json_t *nic_status(const struct nic *n)
     static const char *const kinds[] = {[NOBODY] = NULL, [PLAIN] = "plain", [VNET] = "vnet"};
     int size = 0;
     socklen_t len = sizeof size;
-    getsockopt(n->fd, SOL_SOCKET, SO_SNDBUF, &size, &len);
+    getsockopt(nic_fd(n), SOL_SOCKET, SO_SNDBUF, &size, &len);
     json_t *status = json_pack("{s:s, s:s?, s:b, s:s*, s:i, s:i}", "path", n->path, "server",
                                n->server, "connected", n->up, "kind", kinds[n->kind], "sndbuf",
                                size, "reconnects", n->reconnects > 0 ? n->reconnects - 1 : 0);

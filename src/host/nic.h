@@ -2,7 +2,8 @@
 //
 // Engine and Host share one open file description: Host's connect() moves the NIC's frames to
 // another server at once. Without a server the guest sees its cable pulled; a server that appears,
-// or comes back, is picked up. Where the server is our vnet, the NIC gets a private plug in it.
+// or comes back, is picked up. Where the server is our vnet, the engine gets a stream to a plug in
+// it instead: QEMU reads one datagram in a pass of its main loop, but many frames of a stream.
 #pragma once
 
 #include <event2/event.h>
@@ -16,8 +17,8 @@
 struct nic;
 
 struct nic_hooks {
-    void (*link)(void *arg, bool up);  // tell the guest
-    void (*socket)(void *arg, int fd); // let the engine use another socket
+    void (*link)(void *arg, bool up); // tell the guest
+    void (*socket)(void *arg);        // let the engine use another one: nic_fd()
     void *arg;
     int look_ms; // between looks at the server and at what waits unread; below 1000
 };
@@ -30,7 +31,7 @@ struct nic *nic_new(struct event_base *base, const struct store *s, const char *
                     const struct nic_hooks *hooks, struct err *e);
 void nic_free(struct nic *n);
 
-int nic_fd(const struct nic *n);
+int nic_fd(const struct nic *n);  // which the engine is to use
 bool nic_up(const struct nic *n); // whether the guest shall see its cable in
 
 // What came of it, as nic_status() says (taken).

@@ -174,7 +174,8 @@ def test_in_a_vnet_it_has_a_plug_of_its_own(tm):
     vm.wait("ip")
     nic = vm.until_nic(connected=True, kind="vnet")
     link, = net.json("links")["links"]
-    assert (link["plug"], link["kind"], link["name"], link["macs"]) == (nic["plug"], "private", vm.id, [MAC])
+    assert (link["plug"], link["kind"], link["name"], link["macs"]) == (nic["plug"], "stream", vm.id, [MAC])
+    assert link["peer"] == nic["path"]
     lease, = net.json("leases")["leases"]
     assert lease["mac"] == MAC
     assert vm.addresses()[MAC] == [lease["address"]] == ["192.168.0.107"]
@@ -207,7 +208,7 @@ def test_a_vnet_after_a_save(tm):
     assert net.json("links")["links"] == []
     vm.start()
     reaches(vm)
-    assert [link["kind"] for link in net.json("links")["links"]] == ["private"]
+    assert [link["kind"] for link in net.json("links")["links"]] == ["stream"]
 
 
 def test_a_guest_that_boots_keeps_its_plug(tm):

@@ -29,6 +29,7 @@ struct world {
     int ups, downs;
     int sockets; // how often the engine was given another
     int socket;
+    int ups_before; // it was given the last one
 };
 
 static inline void world_link(void *arg, bool up)
@@ -40,11 +41,12 @@ static inline void world_link(void *arg, bool up)
         w->downs++;
 }
 
-static inline void world_socket(void *arg, int fd)
+static inline void world_socket(void *arg)
 {
     struct world *w = arg;
     w->sockets++;
-    w->socket = fd;
+    w->socket = nic_fd(w->nic);
+    w->ups_before = w->ups;
 }
 
 static inline void start_nic(struct world *w)

@@ -308,6 +308,20 @@ static void an_identity_and_a_state_are_passed_on(void **state)
     assert_value(w, "-incoming", "defer");
 }
 
+static void a_nic_may_use_a_stream(void **state)
+{
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    const struct engine_nic nic = {.role = NIC_SOCKET, .socket_fd = ends[0]};
+    json_t *want = json_pack("{s:s, s:s, s:s}", "type", "socket", "id", "nic1b", "fd", "name");
+    json_t *is = nic_backend_args(&nic, 1, "name");
+    assert_true(json_equal(is, want));
+    json_decref(is);
+    json_decref(want);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void nics_sit_in_their_ports(void **state)
 {
     struct world *w = *state;
@@ -383,6 +397,7 @@ int main(void)
         TEST(firmware_is_a_pair_of_flashes),
         TEST(an_identity_and_a_state_are_passed_on),
         TEST(nics_sit_in_their_ports),
+        TEST(a_nic_may_use_a_stream),
         TEST(without_nics_the_ports_wait),
         TEST(vsock_has_a_place_of_its_own),
     };

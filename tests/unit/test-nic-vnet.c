@@ -1,4 +1,4 @@
-// The socket NIC's private plug in a vnet that answers, refuses, is silent, dies and comes back.
+// The socket NIC's plug in a vnet that answers, refuses, is silent, dies and comes back.
 #include "nic-world.h"
 #include "proto/server.h"
 
@@ -9,10 +9,8 @@ struct lab {
     struct server *control;
     const char *refusal; // NULL: gives a plug
     int asked;           // for plugs
-    int plug;            // the private socket; -1: none
-    char address[110];
-    json_t *args; // of the last asking
-    bool connected;
+    int plug;            // its end of the stream; -1: none
+    json_t *args;        // of the last asking
 };
 
 static void verb_plug(void *arg, struct request *rq, const json_t *args)
@@ -29,25 +27,12 @@ static void verb_plug(void *arg, struct request *rq, const json_t *args)
     }
     if (l->plug >= 0)
         close(l->plug);
-    snprintf(l->address, sizeof l->address, "%s.7", l->public.path);
-    l->plug = receiver(l->address);
-    request_ok(rq,
-               json_pack("{s:i, s:s, s:s}", "plug", 7, "network", "home", "address", l->address));
+    l->plug = request_take_fd(rq);
+    assert_true(l->plug >= 0);
+    request_ok(rq, json_pack("{s:i, s:s}", "plug", 7, "network", "home"));
 }
 
-static void verb_connected(void *arg, struct request *rq, const json_t *args)
-{
-    struct lab *l = arg;
-    struct sockaddr_un addr;
-    struct err e;
-    assert_int_equal(json_integer_value(json_object_get(args, "plug")), 7);
-    assert_int_equal(unix_address(l->w->path, &addr, &e), 0);
-    assert_int_equal(connect(l->plug, (struct sockaddr *)&addr, sizeof addr), 0);
-    l->connected = true;
-    request_ok(rq, NULL);
-}
-
-static const struct verb verbs[] = {{"plug", verb_plug}, {"connected", verb_connected}, {0}};
+static const struct verb verbs[] = {{"plug", verb_plug}, {0}};
 
 static void listen_control(struct lab *l, const char *hello, const char *listens)
 {
@@ -105,17 +90,20 @@ static void assert_flows(struct world *w, struct lab *l)
     assert_nothing(l->public.fd);
 }
 
-static void it_gets_a_private_plug(void **state)
+static void it_gets_a_stream_to_a_plug(void **state)
 {
     struct world *w = *state;
     struct lab *l = start_lab(w);
     nic_attach(w->nic, l->public.path, NULL, NULL);
     LOOP_UNTIL(w->base, nic_up(w->nic));
     assert_flows(w, l);
-    json_t *want = json_pack("{s:s, s:s, s:s, s:s}", "kind", "private", "path", w->path, "mac",
+    json_t *want = json_pack("{s:s, s:s, s:s, s:s}", "kind", "stream", "path", w->path, "mac",
                              "52:cc:cc:cc:cc:07", "name", w->id);
     assert_true(json_equal(l->args, want));
     json_decref(want);
+    assert_int_equal(w->sockets, 1);
+    assert_int_equal(w->socket, nic_fd(w->nic));
+    assert_int_equal(w->ups_before, 0); // with the cable guests begin to speak
     assert_true(says(w, "kind", "vnet"));
     json_t *plug = status_of(w, "plug");
     assert_int_equal(json_integer_value(plug), 7);
@@ -171,13 +159,13 @@ static void a_vnet_that_restarts_is_found(void **state)
     assert_int_equal(w->downs, 1);
     assert_int_equal(w->ups, 2);
     assert_int_equal(reconnects(w), 1);
-    assert_int_equal(w->sockets, 0); // the engine's socket is the same all along
+    assert_int_equal(w->sockets, 3); // to vnet, back, and to vnet
     end_lab(l);
 }
 
 // A vnet puts another socket at its path for each client that is connected there: nothing to a
-// plug, as all the looks show that go by until a NIC counts as deaf.
-static void a_deaf_nic_is_plugged_anew_unseen_by_the_guest(void **state)
+// plug, and nor is what nobody reads yet.
+static void a_plug_is_let_alone(void **state)
 {
     struct world *w = *state;
     struct lab *l = start_lab(w);
@@ -185,17 +173,31 @@ static void a_deaf_nic_is_plugged_anew_unseen_by_the_guest(void **state)
     LOOP_UNTIL(w->base, nic_up(w->nic));
     close(l->public.fd);
     l->public = start(w, "net");
-    LOOP_UNTIL(w->base, l->connected);
-    send_text(l->plug, "stuck");
+    send_text(l->plug, "unread");
+    send_text(nic_fd(w->nic), "unread");
+    w->sockets = 0;
     assert_patience(w);
-    LOOP_UNTIL(w->base, is_replaced_while_it_sends(w, l->plug));
     assert_int_equal(l->asked, 1);
-    l->connected = false;
-    LOOP_UNTIL(w->base, l->connected && says(w, "kind", "vnet"));
-    assert_int_equal(w->sockets, 1);
-    assert_int_equal(l->asked, 2);
     assert_int_equal(w->downs, 0);
+    assert_receives(nic_fd(w->nic), "unread");
+    assert_receives(l->plug, "unread");
     assert_flows(w, l);
+    end_lab(l);
+}
+
+static void from_a_vnet_it_moves_to_a_plain_server(void **state)
+{
+    struct world *w = *state;
+    struct lab *l = start_lab(w);
+    struct plain s = start(w, "plain");
+    nic_attach(w->nic, l->public.path, NULL, NULL);
+    LOOP_UNTIL(w->base, nic_up(w->nic));
+    nic_attach(w->nic, s.path, NULL, NULL);
+    assert_true(says(w, "kind", "plain"));
+    assert_int_equal(w->socket, nic_fd(w->nic));
+    send_text(nic_fd(w->nic), "frame");
+    assert_receives(s.fd, "frame");
+    close(s.fd);
     end_lab(l);
 }
 
@@ -245,7 +247,7 @@ static void while_held_it_asks_for_no_plug(void **state)
     json_decref(answer);
     assert_int_equal(l->asked, 0);
     nic_hold(w->nic, false);
-    LOOP_UNTIL(w->base, l->connected && w->ups == 1);
+    LOOP_UNTIL(w->base, w->ups == 1);
     assert_flows(w, l);
     nic_hold(w->nic, true);
     assert_int_equal(send(nic_fd(w->nic), "x", 1, MSG_DONTWAIT), -1);
@@ -328,10 +330,11 @@ static void detaching_ends_the_plug(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(it_gets_a_private_plug),
+        TEST(it_gets_a_stream_to_a_plug),
         TEST(an_attach_is_answered_when_it_is_true),
         TEST(a_vnet_that_restarts_is_found),
-        TEST(a_deaf_nic_is_plugged_anew_unseen_by_the_guest),
+        TEST(a_plug_is_let_alone),
+        TEST(from_a_vnet_it_moves_to_a_plain_server),
         TEST(a_refused_nic_says_why_and_waits_for_a_restart),
         TEST(a_refused_nic_may_be_attached_again),
         TEST(while_held_it_asks_for_no_plug),

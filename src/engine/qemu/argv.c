@@ -1,6 +1,7 @@
 // How QEMU is told what to be. Ids and PCI addresses are pinned: saved device state goes by path.
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "base/mem.h"
@@ -114,6 +115,13 @@ static void add_disk(struct argv *a, const struct engine_spec *spec)
     add_device(a, "virtio-blk-pci", "blk0", "4.0", json_pack("{s:s}", "drive", "disk0"));
 }
 
+static bool is_stream(int fd)
+{
+    int type = 0;
+    socklen_t n = sizeof type;
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0 && type == SOCK_STREAM;
+}
+
 json_t *nic_backend_args(const struct engine_nic *nic, int index, const char *fd_name)
 {
     AUTO_FREE char *id = xasprintf("nic%db", index);
@@ -121,6 +129,8 @@ json_t *nic_backend_args(const struct engine_nic *nic, int index, const char *fd
         // Port 0: the kernel picks a free one; QEMU is asked which (nat_ask_port).
         return json_pack("{s:s, s:s, s:[{s:s}]}", "type", "user", "id", id, "hostfwd", "str",
                          "tcp:127.0.0.1:0-:22");
+    if (is_stream(nic->socket_fd)) // "stream" would look for the name in another thread
+        return json_pack("{s:s, s:s, s:s}", "type", "socket", "id", id, "fd", fd_name);
     return json_pack("{s:s, s:s, s:{s:s, s:s}}", "type", "dgram", "id", id, "local", "type", "fd",
                      "str", fd_name);
 }
