@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vnet/egress/join.h"
 #include "vnet/egress/message.h"
 #include "vnet/egress/refusal.h"
 #include "vnet/egress/translate.h"
@@ -27,15 +28,38 @@ static void output(void *arg, unsigned plug, struct frame *f)
 {
 }
 
-static void egress(void *arg, struct frame *f)
+// What goes out of the lab: a frame that the next one may continue.
+struct held {
+    struct translation *t;
+    size_t n;
+    uint8_t *frame;
+};
+
+static void pass(struct held *h)
 {
     uint8_t refusal[REFUSAL_MAX];
+    if (h->n > 0 && translate_out(h->t, h->frame, h->n) == DENIED)
+        refusal_write(refusal, h->frame, h->n);
+    free(h->frame);
+    h->frame = NULL;
+    h->n = 0;
+}
+
+static void egress(void *arg, struct frame *f)
+{
+    struct held *h = arg;
     size_t n = vnet_frame_size(f);
-    uint8_t *copy = malloc(n);
-    memcpy(copy, vnet_frame_data(f), n);
-    if (translate_out(arg, copy, n) == DENIED)
-        refusal_write(refusal, copy, n);
-    free(copy);
+    uint8_t *room = malloc(h->n + n); // of the exact size
+    if (h->n > 0)
+        memcpy(room, h->frame, h->n);
+    size_t joined = join_segment(room, h->n, h->n + n, vnet_frame_data(f), n);
+    if (joined == 0) {
+        pass(h);
+        memcpy(room, vnet_frame_data(f), n);
+    }
+    free(h->frame);
+    h->frame = room;
+    h->n = joined ? joined : n;
 }
 
 static bool guest(void *arg, uint8_t protocol, uint16_t port, struct vnet_guest *out)
@@ -44,7 +68,7 @@ static bool guest(void *arg, uint8_t protocol, uint16_t port, struct vnet_guest 
     return protocol == 6 || port > 1;
 }
 
-static struct vnet *lab(struct translation *t)
+static struct vnet *lab(struct held *h)
 {
     const struct vnet_network net = {
         .name = "net", .router = 0xc0a80001, .prefix = 24, .mtu = 1500, .lease_seconds = 60};
@@ -56,7 +80,7 @@ static struct vnet *lab(struct translation *t)
     limits.small_frames = limits.frames = limits.jumbo_frames = limits.deliveries = 16;
     struct vnet *v = vnet_new(
         &limits, 1,
-        &(struct vnet_owner){.output = output, .egress = egress, .guest = guest, .arg = t});
+        &(struct vnet_owner){.output = output, .egress = egress, .guest = guest, .arg = h});
     if (vnet_add_network(v, &net, &e) < 0 ||
         vnet_add_plug(v, &(struct vnet_plug){.name = "a"}, &e) < 0)
         abort();
@@ -81,7 +105,8 @@ static void one(struct vnet *v, struct translation *t, bool from_lab, uint8_t *d
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct translation *t = calloc(1, sizeof *t);
-    struct vnet *v = lab(t);
+    struct held held = {.t = t};
+    struct vnet *v = lab(&held);
     prepare(t);
     while (size >= 3) {
         bool from_lab = data[0] & 1;
@@ -95,6 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         data += 3 + n;
         size -= 3 + n;
     }
+    pass(&held);
     vnet_free(v);
     free(t);
     return 0;

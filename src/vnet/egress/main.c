@@ -160,7 +160,7 @@ static void (*const heard[EGRESS_KINDS])(struct egress *x, const struct egress_m
     [EGRESS_ANSWER] = on_answer,
 };
 
-static void hear(struct egress *x, uint8_t *data, size_t n)
+static void hear(struct egress *x, const uint8_t *data, size_t n)
 {
     struct egress_message m;
     if (!egress_is_message(data, n)) {
@@ -183,6 +183,8 @@ static void listen_to_daemon(struct egress *x)
         else
             hear(x, x->data[i], x->in[i].size);
     }
+    if (x->stack)
+        stack_pass(x->stack);
 }
 
 static void hear_inlets(struct egress *x)

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "vnet/egress/join.h"
 #include "vnet/egress/message.h"
 #include "vnet/egress/outbox.h"
 #include "vnet/egress/refusal.h"
@@ -42,6 +43,8 @@ struct stack {
     uint64_t refused;    // because of that
     int most;            // descriptors
     struct bucket refusals;
+    size_t held; // bytes of a frame; 0: there is none
+    uint8_t frame[ETHERNET_HEADER + UINT16_MAX];
 };
 
 // --- libslirp's callbacks ---
@@ -253,23 +256,37 @@ static bool may_pass(struct stack *s, struct bytes packet)
     return !(is_ping(packet, header) && !s->pings) && !s->short_of_files;
 }
 
-void stack_input(struct stack *s, uint8_t *frame, size_t n)
+void stack_pass(struct stack *s)
 {
-    const struct bytes packet = {frame + ETHERNET_HEADER, n - ETHERNET_HEADER};
+    const struct bytes packet = {s->frame + ETHERNET_HEADER, s->held - ETHERNET_HEADER};
     uint8_t head[REFUSAL_MAX]; // as the lab knows it
     uint8_t answer[REFUSAL_MAX];
+    size_t n = s->held;
     size_t known = n < sizeof head ? n : sizeof head;
-    if (n <= ETHERNET_HEADER || n > VNET_FRAME_MAX)
+    if (n == 0)
         return;
-    memcpy(head, frame, known);
-    bool passes = may_pass(s, packet) && translate_out(s->translation, frame, n) == PASS;
+    s->held = 0;
+    memcpy(head, s->frame, known);
+    bool passes = may_pass(s, packet) && translate_out(s->translation, s->frame, n) == PASS;
     if (passes)
-        slirp_input(s->slirp, frame, (int)n);
+        slirp_input(s->slirp, s->frame, (int)n);
     s->refused += s->short_of_files;
     if (passes && !s->short_of_files)
         return;
     if (bucket_take(&s->refusals, clock_ns(), REFUSAL_INTERVAL, REFUSAL_BURST))
         outbox_put(s->out, answer, refusal_write(answer, head, known));
+}
+
+void stack_input(struct stack *s, const uint8_t *frame, size_t n)
+{
+    if (n <= ETHERNET_HEADER || n > VNET_FRAME_MAX)
+        return;
+    size_t joined = join_segment(s->frame, s->held, sizeof s->frame, frame, n);
+    if (!joined) {
+        stack_pass(s);
+        memcpy(s->frame, frame, n);
+    }
+    s->held = joined ? joined : n;
 }
 
 uint64_t stack_refused(const struct stack *s)

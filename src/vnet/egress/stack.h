@@ -28,8 +28,10 @@ int stack_add_path(struct stack *s, uint32_t address, uint16_t port, const char 
 int stack_add_inlet(struct stack *s, const struct egress_inlet *inlet, int fd, struct err *e);
 void stack_remove_inlet(struct stack *s, const struct egress_inlet *inlet);
 
-// A frame of the lab's, which is changed.
-void stack_input(struct stack *s, uint8_t *frame, size_t n);
+// A frame of the lab's. It is held until the next one that is not its continuation (join.h), or
+// stack_pass().
+void stack_input(struct stack *s, const uint8_t *frame, size_t n);
+void stack_pass(struct stack *s);
 
 // How many connections and datagrams were refused because no descriptor was left.
 uint64_t stack_refused(const struct stack *s);
