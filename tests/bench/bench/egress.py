@@ -12,11 +12,11 @@ from .table import Figure
 FLOOR = 1.0
 MIB = 1 << 20
 AMOUNT = 32 * MIB
-MTUS = (1500, 9000)  # of the guest's NIC in the lab; QEMU's network has 1500
+MTUS = (1500, 9000)  # of the lab; QEMU's network has 1500
 SITE, THEIRS = "5.0.0.1", "10.0.2.2"  # the server, by the lab and by QEMU
 ROUTER = "192.168.52.1"
 LAB = """
-networks: { net: { lan: %s/24, mtu: 9000 } }
+networks: { net: { lan: %s/24, mtu: %d } }
 internet: { forward: { "%s:80": "127.0.0.1:%d" } }
 """
 
@@ -86,14 +86,15 @@ class Guest:
 
 
 @contextlib.contextmanager
-def guest(place, server):
+def guest(place, server, mtu):
     with contextlib.ExitStack() as stack:
-        lab = stack.enter_context(Vnet(place, "egress", count=0, lab=LAB % (ROUTER, SITE, server.port)))
+        lab = stack.enter_context(Vnet(place, "egress", count=0, lab=LAB % (ROUTER, mtu, SITE, server.port)))
         vm_id = place.vm("egress")
         stack.callback(place.tailmac, "delete", vm_id)
         stack.enter_context(place.running(vm_id, "--attach-network", lab.dir / "net"))
         vm = Guest(place, vm_id, server)
         vm.wait_addresses()
+        vm.configure(mtu)
         yield vm
 
 
@@ -106,9 +107,8 @@ def compare(vm, what, work, rounds):
 
 def measure(place, rounds, figures, progress):
     need(VNET, "run make first")
-    with Server() as server, guest(place, server) as vm:
-        for mtu in MTUS:
-            vm.configure(mtu)
+    for mtu in MTUS:
+        with Server() as server, guest(place, server, mtu) as vm:
             for name, work in {"download": vm.download, "upload": vm.upload}.items():
                 figure = compare(vm, f"{name}, MTU {mtu}", work, rounds)
                 figures.append(figure)

@@ -89,14 +89,28 @@ nodes: { b: { mac: "52:bb:00:00:00:01", network: lan, link: { down: { delay: 5ms
 
 
 @contextlib.contextmanager
-def busy(count):
-    hogs = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(count)]
+def spinning(place, count):
+    """VMs whose guests do nothing but run; they are paused."""
+    with contextlib.ExitStack() as stack:
+        ids = []
+        for i in range(count):
+            ids.append(place.vm(f"busy{i}"))
+            stack.callback(place.tailmac, "delete", ids[-1])
+            stack.enter_context(place.running(ids[-1]))
+            place.tailmac("exec", ids[-1], "--", "sh", "-c", "while :; do :; done </dev/null >/dev/null 2>&1 &")
+            place.tailmac("pause", ids[-1])
+        yield ids
+
+
+@contextlib.contextmanager
+def going_on(place, ids):
+    for vm_id in ids:
+        place.tailmac("resume", vm_id)
     try:
         yield
     finally:
-        for hog in hogs:
-            hog.kill()
-            hog.wait()
+        for vm_id in ids:
+            place.tailmac("pause", vm_id)
 
 
 def lateness(relay, rate):
@@ -108,19 +122,20 @@ def lateness(relay, rate):
 def timers(place, rounds, progress):
     sheet = Sheet("µs that a frame comes later out of a link with a delay of 5 ms",
                   ["frames/s", "machine", "vnet", "p50", "p99", "greatest"])
-    cases = [(rate, hogs, name) for rate in RATES for hogs in (0, BUSY) for name in ("plain", "realtime")]
+    cases = [(rate, vms, name) for rate in RATES for vms in (0, BUSY) for name in ("plain", "realtime")]
     results = {case: [] for case in cases}
     with contextlib.ExitStack() as stack:
         relays = {name: stack.enter_context(Vnet(place, name, lab=LAB, args=args))
                   for name, args in {"plain": [], "realtime": ["--realtime"]}.items()}
+        ids = stack.enter_context(spinning(place, BUSY))
         for i in range(rounds):
-            for rate, hogs, name in cases[::-1 if i % 2 else 1]:
-                with busy(hogs):
-                    results[rate, hogs, name].append(lateness(relays[name], rate))
+            for rate, vms, name in cases[::-1 if i % 2 else 1]:
+                with going_on(place, ids[:vms]):
+                    results[rate, vms, name].append(lateness(relays[name], rate))
             progress(f"net timers {i + 1}/{rounds}")
-    for (rate, hogs, name), runs in results.items():
+    for (rate, vms, name), runs in results.items():
         middle = [f"{statistics.median(one[key] for one in runs):.0f}" for key in ("p50", "p99", "max")]
-        sheet.rows.append([f"{rate}", f"{hogs} busy" if hogs else "quiet",
+        sheet.rows.append([f"{rate}", f"{vms} busy VMs" if vms else "quiet",
                            "--realtime" if name == "realtime" else "", *middle])
     return sheet
 
