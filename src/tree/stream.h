@@ -25,7 +25,7 @@ enum { TREE_DATA_HEAD = 1 + 8 + 4 };
 struct tree_out {
     const struct tree_io *io;
     size_t held;
-    unsigned char bytes[TREE_DATA_HEAD + TREE_CHUNK_MAX];
+    unsigned char bytes[65536]; // what a pipe takes
 };
 
 int tree_out_flush(struct tree_out *o, struct err *e);
