@@ -97,7 +97,7 @@ static bool belongs_to_a_run(const char *name)
         if (strncmp(name, names[i], n) == 0 && (name[n] == 0 || name[n] == '.'))
             return true;
     }
-    return name[0] == '.'; // a temporary of a writer that was killed
+    return false;
 }
 
 struct copying {
@@ -149,7 +149,8 @@ static int copy_level(int from, int to, int depth, const struct copying *c, stru
         return err_sys(e, "cannot list a directory");
     for (struct dirent *entry; (entry = readdir(dir));) {
         const char *name = entry->d_name;
-        bool hidden = name[0] == '.' && strcmp(name, VM_RETIRED) != 0; // half-made, half-removed
+        // Half-made, half-removed, or a temporary of a writer that was killed.
+        bool hidden = name[0] == '.' && strcmp(name, VM_RETIRED) != 0;
         bool left_out = belongs_to_a_run(name) || (c->but && strcmp(name, c->but) == 0);
         if (hidden || (depth == 0 && left_out))
             continue;

@@ -120,13 +120,16 @@ static int write_manifest(int dir_fd, json_t *manifest, bool sync, struct err *e
     return store_manifest(dir_fd, manifest, sync, e);
 }
 
-static int rebind(const struct vm *source, int copy_fd, json_t *manifest, struct err *e)
+static int rebind(const struct vm *source, int copy_fd, enum saved_kind kind, json_t *manifest,
+                  struct err *e)
 {
     struct facts facts;
-    AUTO_CLOSE int saved = saved_open(copy_fd, SAVED_READY, e);
+    AUTO_CLOSE int saved = saved_open(copy_fd, kind, e);
     AUTO_CLOSE int disk = openat(copy_fd, VM_DISK, O_RDONLY | O_CLOEXEC);
-    if (saved < 0 || saved_check_files(source, manifest, SAVED_READY, e) < 0)
+    if (saved < 0)
         return -1;
+    if (saved_check_files(source, manifest, kind, e) < 0)
+        return kind == SAVED_RETIRED ? 0 : -1; // overtaken, as the next run will say
     if (disk < 0 || facts_of(disk, &facts) < 0)
         return err_sys(e, "cannot read %s", VM_DISK);
     json_object_set_new(json_object_get(manifest, "files"), VM_DISK, facts_to_json(&facts));
@@ -136,10 +139,11 @@ static int rebind(const struct vm *source, int copy_fd, json_t *manifest, struct
 
 int saved_rebind(const struct vm *source, int copy_fd, struct err *e)
 {
-    if (saved_find(copy_fd) != SAVED_READY)
+    enum saved_kind kind = saved_find(copy_fd);
+    if (kind == SAVED_NONE)
         return 0;
-    json_t *manifest = saved_manifest(copy_fd, SAVED_READY, e);
-    int result = manifest ? rebind(source, copy_fd, manifest, e) : -1;
+    json_t *manifest = saved_manifest(copy_fd, kind, e);
+    int result = manifest ? rebind(source, copy_fd, kind, manifest, e) : -1;
     json_decref(manifest);
     return result;
 }

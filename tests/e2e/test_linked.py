@@ -197,6 +197,16 @@ def test_a_saved_state_that_fits_no_more_is_not_passed_on(tm, base):
     assert tm.ids() == [base.id]
 
 
+@pytest.mark.parametrize("linked", [[], ["--linked"]])
+def test_a_retired_state_is_passed_on_for_the_next_run_to_judge(tm, base, linked):
+    (base.dir / "SaveFile.vzvmsave").rename(base.dir / ".SaveFile.retired")
+    copy = tm.vm("b")
+    tm.run("clone", base.id, copy.id, "--fresh-identity", *linked)
+    copy.start()
+    assert copy.status()["boot"] == "resumed"
+    assert copy.sh("cat /run/memory") == "kept"
+
+
 def test_a_vm_without_a_disk_has_nothing_to_link_to(tm):
     base = tm.vm("a").create()
     config = base.config

@@ -453,6 +453,8 @@ static void a_copy_has_the_vm_without_its_runs(void **state)
     put(dir, "from/Disk.img", "disk");
     mkdirat(dir, "from/" VM_SAVED, 0700);
     put(dir, "from/" VM_SAVED "/ram.img", "ram");
+    mkdirat(dir, "from/" VM_RETIRED, 0700);
+    put(dir, "from/" VM_RETIRED "/ram.img", "ram");
     struct timespec then[2] = {{.tv_sec = 1000, .tv_nsec = 5}, {.tv_sec = 2000, .tv_nsec = 7}};
     assert_int_equal(utimensat(dir, "from/Disk.img", then, 0), 0);
     int from = dir_open(dir, "from", &e);
@@ -464,6 +466,7 @@ static void a_copy_has_the_vm_without_its_runs(void **state)
         assert_false(there(dir, gone[i]));
     assert_true(there(dir, "to/host.logic"));
     assert_true(there(dir, "to/" VM_SAVED "/ram.img"));
+    assert_true(there(dir, "to/" VM_RETIRED "/ram.img"));
     fstatat(dir, "from/Disk.img", &a, 0);
     fstatat(dir, "to/Disk.img", &b, 0);
     assert_int_equal(b.st_mtim.tv_sec, 2000);
