@@ -24,7 +24,7 @@ enum engine_event {
     ENGINE_PANICKED,   // its kernel said so
     ENGINE_RESET,      // it rebooted
     ENGINE_VSOCK_GONE, // the guest let go of the vsock device after vsock_unplug had given up
-    ENGINE_SHUTDOWN,   // it powered off; ENGINE_EXITED follows
+    ENGINE_SHUTDOWN,   // it powered off, as `detail` says; ENGINE_EXITED follows
     ENGINE_EXITED,     // the process ended; `detail` is its exit status and last words
 };
 
@@ -52,6 +52,7 @@ struct engine_spec {
     const char *runtime; // directory for what this boot of the host may remember
     int lock_fd;         // inherited: the VM's lock ends with the last of both
     bool fork;           // files of dir_fd are others' too, and stay as they are
+    int variables_fd;    // of a fork: what it writes over VM_AUX, qcow2; -1: there is no such file
     int console_fd;      // the guest's serial console
     int agent_fd;        // the agent's channel
     struct engine_nic nics[ENGINE_NICS_MAX];

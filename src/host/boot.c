@@ -261,6 +261,7 @@ static int start_engine(struct host *h, int console_fd, int agent_fd, struct err
         .runtime = h->store.runtime,
         .lock_fd = h->vm.lock_fd,
         .fork = h->fork != NULL,
+        .variables_fd = h->fork ? fork_variables(h->fork) : -1,
         .console_fd = console_fd,
         .agent_fd = agent_fd,
         .nic_count = h->nic_count,

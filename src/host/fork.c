@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -17,7 +18,8 @@
 
 struct fork {
     struct vm base;
-    int overlay_fd; // what the guest writes; the kernel removes it with its last owner
+    int overlay_fd;   // what the guest writes; the kernel removes it with its last owner
+    int variables_fd; // the same, of its firmware
     json_t *facts;
     char *hostname;
     char machine_id[MACHINE_ID_TEXT];
@@ -62,6 +64,11 @@ int fork_overlay(const struct fork *f)
     return f->overlay_fd;
 }
 
+int fork_variables(const struct fork *f)
+{
+    return f->variables_fd;
+}
+
 static void on_tie(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -77,6 +84,12 @@ static void watch_tie(struct host *h, struct fork *f)
     event_add(f->tie, NULL);
 }
 
+static int make_overlay(const struct host *h, uint64_t size, int *fd, struct err *e)
+{
+    *fd = file_unnamed(h->store.fd, e);
+    return *fd < 0 ? -1 : qcow2_write(*fd, size, NULL, e);
+}
+
 // Locked by its layer, whose lock the engine inherits.
 static int open_base(struct host *h, struct fork *f, struct err *e)
 {
@@ -84,10 +97,12 @@ static int open_base(struct host *h, struct fork *f, struct err *e)
     if (layers_open(&h->store, id, NULL, &h->layers, e) < 0 ||
         vm_open(&h->store, id, LOCK_NONE, &f->base, e) < 0)
         return -1;
-    if (h->layers.of[0].fd < 0)
-        return 0;
-    f->overlay_fd = file_unnamed(h->store.fd, e);
-    return f->overlay_fd < 0 ? -1 : qcow2_write(f->overlay_fd, h->layers.of[0].size, NULL, e);
+    struct stat st;
+    if (fstatat(f->base.fd, VM_AUX, &st, 0) == 0 &&
+        make_overlay(h, (uint64_t)st.st_size, &f->variables_fd, e) < 0)
+        return -1;
+    const struct layer *disk = &h->layers.of[0];
+    return disk->fd < 0 ? 0 : make_overlay(h, disk->size, &f->overlay_fd, e);
 }
 
 // The id, as far as it is a label (RFC 1123, 2.1): 63 of letters, digits and '-'.
@@ -115,7 +130,7 @@ static int choose_names(struct host *h, struct fork *f, struct err *e)
 int fork_open(struct host *h, struct err *e)
 {
     struct fork *f = h->fork = xcalloc(1, sizeof *f);
-    f->overlay_fd = -1;
+    f->overlay_fd = f->variables_fd = -1;
     f->hold = h->options->hold;
     if (vm_open(&h->store, h->options->id, LOCK_NONE, &h->vm, e) < 0)
         return -1;
@@ -140,6 +155,8 @@ void fork_free(struct fork *f)
         event_free(f->start);
     if (f->overlay_fd >= 0)
         close(f->overlay_fd);
+    if (f->variables_fd >= 0)
+        close(f->variables_fd);
     vm_close(&f->base);
     json_decref(f->facts);
     free(f->hostname);

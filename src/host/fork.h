@@ -28,7 +28,9 @@ bool fork_is_held(const struct fork *f);
 
 // {"base","group","held"}
 json_t *fork_status(const struct fork *f);
-// What the guest writes to its disk, over h->layers; -1: it has none.
+// What the guest writes to its disk, over h->layers, and its firmware over the base's variables;
+// -1: it has none.
 int fork_overlay(const struct fork *f);
+int fork_variables(const struct fork *f);
 // The guest's CID, 0 where it has no vsock device.
 uint32_t fork_cid(const struct fork *f);

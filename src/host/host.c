@@ -71,9 +71,9 @@ void host_end(struct host *h, const char *ended)
 
 // --- engine ---
 
-static void on_shutdown(struct host *h)
+static void on_shutdown(struct host *h, const char *how)
 {
-    if (host_input(h, IN_SHUTDOWN, "the guest shut down"))
+    if (host_input(h, IN_SHUTDOWN, how))
         h->ended = ENDED_SHUTDOWN;
 }
 
@@ -137,7 +137,7 @@ static void on_engine_event(void *arg, enum engine_event what, const char *detai
         host_plug_vsock(h);
         break;
     case ENGINE_SHUTDOWN:
-        on_shutdown(h);
+        on_shutdown(h, detail);
         break;
     case ENGINE_EXITED:
         on_exited(h, detail);

@@ -32,9 +32,19 @@ static json_t *refused_items(const struct settings *s, const struct err *why)
     return NULL;
 }
 
+static bool all_set(const struct settings *s)
+{
+    for (int i = 0; i < s->count; i++)
+        if (!s->list[i].done)
+            return false;
+    return true;
+}
+
 // What was set is set.
 static void take(struct host *h)
 {
+    AUTO_FREE char *summary = settings_summary(&h->identity.settings);
+    log_line("agent: set %s", summary);
     h->identity.given = true;
     macs_answered(h, &h->identity.settings);
 }
@@ -50,8 +60,6 @@ static void finish(struct host *h, const struct err *why)
         host_note(h, "the guest's identity is not set: %s", why->msg);
     else if (id->refused)
         host_note(h, "the guest's identity is not whole: %s", summary);
-    else
-        log_line("agent: set %s", summary);
     h->identity_right = true;
     if (why)
         macs_answered(h, NULL);
@@ -72,8 +80,9 @@ static void on_answer(void *arg, const struct err *why)
     if (!h->agent || !agent_is_ready(h->agent))
         return; // the session is over, or its beginning got lost
     bool late = !why && clock_ms() - id->asked_at > LATE_MS;
-    if (late && ++id->tries < TRIES) { // all but the clock is as it shall be
-        take(h);
+    if (late && ++id->tries < TRIES) { // the clock may be wrong, the rest is right
+        if (all_set(&id->settings))
+            take(h);
         ask(h);
     } else if (why && id->early) {
         ask(h);

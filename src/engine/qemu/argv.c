@@ -1,7 +1,9 @@
 // How QEMU is told what to be. Ids and PCI addresses are pinned: saved device state goes by path.
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/mem.h"
@@ -59,10 +61,26 @@ static void add_machine(struct argv *a, const struct engine *en, const struct en
                        !en->ram_private));
 }
 
-static void add_boot(struct argv *a, const struct vm_config *c)
+// QEMU maps an ELF file, and reads any other into memory of its own, which for a fork that is not
+// about to boot is most of what it costs.
+static bool kernel_is_mapped(const struct engine_spec *spec)
 {
+    char magic[4] = {0};
+    AUTO_CLOSE int fd = openat(spec->dir_fd, spec->config->kernel, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && read(fd, magic, sizeof magic) == sizeof magic &&
+           memcmp(magic, "\177ELF", sizeof magic) == 0;
+}
+
+static void add_boot(struct argv *a, const struct engine_spec *spec)
+{
+    const struct vm_config *c = spec->config;
     if (!c->kernel)
         return;
+    if (spec->fork && !kernel_is_mapped(spec)) {
+        argv_add(a, "-action"); // it could not boot again
+        argv_add(a, "reboot=shutdown");
+        return;
+    }
     argv_add(a, "-kernel");
     argv_add(a, "%s", c->kernel);
     if (c->initrd) {
@@ -88,12 +106,24 @@ static json_t *raw_file(const char *node, const char *path, bool read_only)
                      "read-only", read_only);
 }
 
-static void add_firmware(struct argv *a, const struct engine *en)
+// A fork writes its variables over those of its base.
+static json_t *own_variables(int overlay)
+{
+    char path[64];
+    os_fd_path(overlay, path, sizeof path);
+    json_t *base = raw_file("fwbase", VM_AUX, true);
+    json_object_set_new(json_object_get(base, "file"), "locking", json_string("off"));
+    return json_pack("{s:s, s:s, s:{s:s, s:s}, s:o}", "driver", "qcow2", "node-name", "fwvars",
+                     "file", "driver", "file", "filename", path, "backing", base);
+}
+
+static void add_firmware(struct argv *a, const struct engine *en, const struct engine_spec *spec)
 {
     if (!en->firmware)
         return;
     add_json(a, "-blockdev", raw_file("fwcode", en->firmware, true));
-    add_json(a, "-blockdev", raw_file("fwvars", VM_AUX, false));
+    add_json(a, "-blockdev",
+             spec->fork ? own_variables(spec->variables_fd) : raw_file("fwvars", VM_AUX, false));
 }
 
 // `backing` is given even where there is none: what an image's header names is not opened.
@@ -205,8 +235,8 @@ void qemu_argv(const struct engine *en, const struct engine_spec *spec, int qmp_
     argv_add(out, "-name");
     argv_add(out, "guest=%s", spec->config->vm_id);
     add_machine(out, en, spec);
-    add_firmware(out, en);
-    add_boot(out, spec->config);
+    add_firmware(out, en, spec);
+    add_boot(out, spec);
     add_socket_chardev(out, "qmp", qmp_fd);
     argv_add(out, "-mon");
     argv_add(out, "chardev=qmp,mode=control");

@@ -102,8 +102,11 @@ static void on_reset(struct engine *en, const json_t *data)
 
 static void on_shutdown(struct engine *en, const json_t *data)
 {
+    bool reboot = strcmp(text_of(data, "reason"), "guest-reset") == 0;
     if (json_is_true(json_object_get(data, "guest")))
-        tell(en, ENGINE_SHUTDOWN, NULL);
+        tell(en, ENGINE_SHUTDOWN,
+             reboot ? "the guest rebooted, which a fork without its kernel cannot"
+                    : "the guest shut down");
 }
 
 static void on_device_deleted(struct engine *en, const json_t *data)
@@ -286,8 +289,8 @@ static int run_process(struct engine *en, const struct engine_spec *spec, struct
     AUTO_CLOSE int log_child = log[1];
     struct argv argv = {0};
     qemu_argv(en, spec, qmp_child, &argv);
-    int keep[9 + 2 * LAYERS_MAX] = {qmp_child, spec->console_fd, spec->agent_fd, en->ram_fd,
-                                    spec->lock_fd};
+    int keep[10 + 2 * LAYERS_MAX] = {qmp_child, spec->console_fd, spec->agent_fd, en->ram_fd,
+                                     spec->lock_fd};
     int n = 5;
     for (int i = 0; i < en->nic_count; i++)
         if (en->nics[i].role == NIC_SOCKET)
@@ -296,6 +299,8 @@ static int run_process(struct engine *en, const struct engine_spec *spec, struct
         keep[n++] = spec->vsock_fd;
     if (spec->overlay_fd >= 0)
         keep[n++] = spec->overlay_fd;
+    if (spec->fork && spec->variables_fd >= 0)
+        keep[n++] = spec->variables_fd;
     for (int i = 0; spec->layers && i < spec->layers->count; i++) {
         keep[n++] = spec->layers->of[i].lock_fd;
         if (spec->layers->of[i].fd >= 0)
