@@ -67,6 +67,16 @@ static void on_output(void *arg, enum stream_part part, const void *data, size_t
     stream_grant(x->stream, part, waiting(x, part));
 }
 
+// No more is read while the guest has no room. (A high watermark would do that, too, but libevent
+// calls back without end as long as it is reached.)
+static void read_more(const struct exec *x, bool more)
+{
+    if (x->io[STREAM_OUT] && more)
+        bufferevent_enable(x->io[STREAM_OUT], EV_READ);
+    else if (x->io[STREAM_OUT])
+        bufferevent_disable(x->io[STREAM_OUT], EV_READ);
+}
+
 static void send_input(struct exec *x)
 {
     struct evbuffer *in = x->io[STREAM_OUT] ? bufferevent_get_input(x->io[STREAM_OUT]) : NULL;
@@ -77,6 +87,7 @@ static void send_input(struct exec *x)
         stream_input(x->stream, evbuffer_pullup(in, (ssize_t)n), n);
         evbuffer_drain(in, n);
     }
+    read_more(x, n == held && !x->input_ended);
     if (x->input_ended && !x->input_told && n == held) {
         stream_input_end(x->stream);
         x->input_told = true;
@@ -186,7 +197,7 @@ static void open_sockets(struct exec *x)
         if (!x->io[i])
             continue;
         bufferevent_setcb(x->io[i], on_read, on_drained, on_event, x);
-        bufferevent_setwatermark(x->io[i], EV_READ, 0, WIRE_DATA_MAX);
+        bufferevent_set_max_single_read(x->io[i], WIRE_DATA_MAX);
         bufferevent_setwatermark(x->io[i], EV_WRITE, WIRE_WINDOW / 2, 0);
         bufferevent_enable(x->io[i], EV_WRITE | (i == STREAM_OUT ? EV_READ : 0));
     }

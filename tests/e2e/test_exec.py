@@ -177,6 +177,22 @@ def test_input_that_nobody_reads_is_no_fault(vm):
     assert done.returncode == 3
 
 
+def test_input_that_waits_costs_host_nothing(vm):
+    host = vm.status()["pid"]
+    before = processor_time(host)
+    with open("/dev/zero", "rb") as zeros:
+        done = subprocess.run(vm.tm.argv("exec", vm.id, "--", "sleep", "4"), env=vm.tm.world.env, stdin=zeros,
+                              timeout=BOOT, check=False)
+    assert done.returncode == 0
+    assert processor_time(host) - before < 0.3
+
+
+def processor_time(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
 def test_a_reader_that_leaves_ends_the_writer(vm):
     command = Command(vm, "--", "yes")
     command.line()
