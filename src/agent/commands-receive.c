@@ -135,8 +135,7 @@ static void take_input(struct commands *s, unsigned i, const struct wire_frame *
     in->end = get_flag(f, "end");
     if (in->fd < 0)
         return; // the command closed it
-    for (long k = 0; k < n; k++)
-        in->buf[(in->head + in->held++) % WIRE_WINDOW] = data[k];
+    input_keep(in, data, (size_t)n);
     input_write(st);
 }
 

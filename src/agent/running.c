@@ -5,6 +5,7 @@
 #include "agent/wire.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -49,6 +50,19 @@ static void input_end(struct running *st)
     if (st->tty && write(st->in.fd, TERMINAL_EOF, 1) < 0 && errno == EAGAIN)
         return;
     input_close(st);
+}
+
+void input_keep(struct input *in, const unsigned char *data, size_t n)
+{
+    while (n > 0) {
+        size_t at = (in->head + in->held) % WIRE_WINDOW;
+        size_t run = WIRE_WINDOW - at < n ? WIRE_WINDOW - at : n;
+
+        memcpy(in->buf + at, data, run);
+        in->held += run;
+        data += run;
+        n -= run;
+    }
 }
 
 void input_write(struct running *st)

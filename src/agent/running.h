@@ -48,6 +48,8 @@ void running_let_go(struct running *st);
 void running_close(int *fd);
 
 bool input_wants(const struct running *st);
+// Into the ring, which has room for it.
+void input_keep(struct input *in, const unsigned char *data, size_t n);
 void input_write(struct running *st);
 
 bool output_wants(const struct output *o);

@@ -118,6 +118,17 @@ static size_t put_group(unsigned char *out, size_t *len, const unsigned char *da
     return zero ? run + 1 : run;
 }
 
+// A group for each 0, of which sparse data has many: without a call for each.
+static size_t put_zeros(unsigned char *out, size_t *len, const unsigned char *data, size_t n)
+{
+    size_t count = 0;
+
+    while (count < n && !data[count])
+        out[*len + count++] = 1;
+    *len += count;
+    return count;
+}
+
 void wire_put_data(struct wire_writer *w, const void *data_, size_t n)
 {
     static const char key[] = "data=";
@@ -131,7 +142,8 @@ void wire_put_data(struct wire_writer *w, const void *data_, size_t n)
     memcpy(w->buf + w->len, key, sizeof key - 1);
     w->len += sizeof key - 1;
     while (n || open) {
-        size_t taken = put_group(w->buf, &w->len, data, n);
+        size_t taken =
+            n && !*data ? put_zeros(w->buf, &w->len, data, n) : put_group(w->buf, &w->len, data, n);
 
         open = taken && !data[taken - 1];
         data += taken;
@@ -352,6 +364,10 @@ static long decode(const struct wire_pair *p, unsigned char *out, size_t cap)
     while (at < end) {
         size_t run = *at++ - 1u;
 
+        if (run == 0 && at < end && n < cap) {
+            out[n++] = 0;
+            continue;
+        }
         if (run > (size_t)(end - at) || run > cap - n)
             return -2;
         memcpy(out + n, at, run);
