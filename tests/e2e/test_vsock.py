@@ -107,7 +107,7 @@ def check_streams(vm, size, parallel):
 
 
 def test_streams_both_ways_before_and_after_a_save(vm, count):
-    size, parallel = count(64 * MIB, 1024 * MIB), count(100, 500)
+    size, parallel = count(128 * MIB, 1024 * MIB), 500
     serve_echo(vm)
     check_streams(vm, size, parallel)
     before = host_rss(vm)

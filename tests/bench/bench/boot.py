@@ -56,6 +56,8 @@ def plain_option(option, text, files, network, own):
         text = json.dumps(value)
     elif option == "-netdev":
         return []
+    elif option == "-device" and value["driver"] == "vhost-user-vsock-pci":
+        return []
     elif option == "-device" and value["driver"] == "virtio-net-pci":
         text = json.dumps(value | {"netdev": "nic0b"})
     return [option, text]

@@ -1,11 +1,11 @@
 // AF_VSOCK inside the guest, for test_vsock.py, which compiles it and puts it on the data disk.
 //
 //   vsock read PORT          connect to the host's PORT, copy what it says to standard output
+//   vsock write PORT BYTES   connect, send so many zeros, wait for the end
 //   vsock accept PORT        listen, print the peer of the first connection, hold it until it ends
 //   vsock echo PORT          listen and echo, each connection in a process of its own, for ever
-//   vsock send PORT BYTES    connect, send so many bytes of a pattern, print how many came back
-//   equal vsock many PORT N        connect N times at once, then send a line on each and have it
-//   back
+//   vsock send PORT BYTES    connect, send a pattern, print how many bytes came back equal
+//   vsock many PORT N        connect N times at once, then send a line on each and have it back
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -97,6 +97,17 @@ static void echo(unsigned port)
     }
 }
 
+static void write_zeros(unsigned port, unsigned long total)
+{
+    static char data[PIECE];
+    int fd = dial(port);
+    for (unsigned long at = 0; at < total; at += PIECE)
+        send_all(fd, data, total - at < PIECE ? total - at : PIECE);
+    shutdown(fd, SHUT_WR);
+    if (read(fd, data, sizeof data) < 0)
+        die("read");
+}
+
 static char pattern(unsigned long at)
 {
     return (char)(at * 2654435761U >> 13);
@@ -154,6 +165,8 @@ int main(int argc, char **argv)
         accept_one(port);
     else if (strcmp(verb, "echo") == 0)
         echo(port);
+    else if (strcmp(verb, "write") == 0 && argc > 3)
+        write_zeros(port, strtoul(argv[3], NULL, 10));
     else if (strcmp(verb, "send") == 0 && argc > 3)
         send_pattern(port, strtoul(argv[3], NULL, 10));
     else if (strcmp(verb, "many") == 0 && argc > 3)
