@@ -109,8 +109,11 @@ static void port_ready(struct agent *a, short revents)
     ssize_t n = 1;
 
     // The kernel hands out 4 KiB at a time: asking anew costs less than another round of poll.
-    for (int i = 0; i < READS && n > 0 && !session_is_full(&a->session); i++)
+    for (int i = 0; i < READS && n > 0 && !session_is_full(&a->session); i++) {
         n = port_read(a);
+        if (n > 0)
+            port_write(a); // commands were started, which Host waits to hear
+    }
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
         port_lost(a);
         return;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/os.h"
 #include "host/facts.h"
@@ -42,6 +43,7 @@ struct agent {
     int hello_ms;   // until the next greeting
     uint32_t nonce; // 0: no session wanted
     bool ready;
+    int64_t heard;
     unsigned next_id;
     struct facts facts;
     struct streams streams;
@@ -84,6 +86,11 @@ bool agent_send(struct agent *a, struct wire_writer *w)
 size_t agent_unsent(const struct agent *a)
 {
     return evbuffer_get_length(bufferevent_get_output(a->io));
+}
+
+int64_t agent_heard(const struct agent *a)
+{
+    return a->heard;
 }
 
 struct streams *agent_streams(struct agent *a)
@@ -155,6 +162,7 @@ static void on_frame(struct agent *a, const struct wire_frame *f)
     }
     if (a->nonce == 0 || f->nonce != a->nonce)
         return;
+    a->heard = clock_ms();
     if (f->type == WIRE_READY) {
         bool first = !a->ready;
         event_del(a->hello);

@@ -60,6 +60,7 @@ void agent_frame_begin(const struct agent *a, struct wire_writer *w, void *buf, 
                        enum wire_type type);
 bool agent_send(struct agent *a, struct wire_writer *w);
 size_t agent_unsent(const struct agent *a);
+int64_t agent_heard(const struct agent *a); // when it last said something, of clock_ms()
 struct streams *agent_streams(struct agent *a);
 struct event_base *agent_base(const struct agent *a);
 

@@ -37,7 +37,8 @@ struct stream_order {
     int rows, cols;
 };
 
-// Both fail where the agent is not there, or cannot do it. The agent has 5 s to start the command.
+// Both fail where the agent is not there, or cannot do it. The agent has 5 s to start the
+// command, or to say anything else, for a minute.
 struct stream *stream_exec(struct agent *a, const struct stream_order *order,
                            const struct stream_hooks *hooks, struct err *e);
 struct stream *stream_wait(struct agent *a, const char *job, const struct stream_hooks *hooks,
