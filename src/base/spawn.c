@@ -93,6 +93,43 @@ pid_t spawn(const struct spawn *s, struct err *e)
     return -1;
 }
 
+// Shortens the text to its last line.
+static void keep_last_line(char *text)
+{
+    for (size_t n = strlen(text); n > 0 && text[n - 1] == '\n';)
+        text[--n] = 0;
+    char *line = strrchr(text, '\n');
+    if (line)
+        memmove(text, line + 1, strlen(line + 1) + 1);
+}
+
+int spawn_run(const struct spawn *s, char *out, size_t n, struct err *e)
+{
+    AUTO_CLOSE int said = os_memory_file(s->argv[0], 0);
+    pid_t pid = spawn(&(struct spawn){.argv = s->argv,
+                                      .in = -1,
+                                      .out = said,
+                                      .err = said,
+                                      .keep = s->keep,
+                                      .keep_count = s->keep_count,
+                                      .cwd_fd = s->cwd_fd,
+                                      .die_with_parent = true},
+                      e);
+    if (pid < 0)
+        return -1;
+    int status;
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return err_sys(e, "cannot wait for %s", s->argv[0]);
+    ssize_t got = pread(said, out, n - 1, 0);
+    out[got > 0 ? got : 0] = 0;
+    if (status == 0)
+        return 0;
+    keep_last_line(out);
+    return *out ? err_set(e, ERR_FAILED, "%s", out)
+                : err_set(e, ERR_FAILED, "%s failed", s->argv[0]);
+}
+
 void argv_add(struct argv *a, const char *fmt, ...)
 {
     va_list ap;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -19,6 +20,11 @@ struct spawn {
 // Returns the pid; -1 with ERR_HOST_CANNOT where the program does not exist, and in *e why exec
 // failed otherwise: a child that could not be started is never reported as started.
 pid_t spawn(const struct spawn *s, struct err *e);
+
+// Runs a program to its end, without input: of *s it takes argv, keep and cwd_fd. The beginning of
+// what it says, on both its outputs, is `out`, a text. -1 with *e where it does not end with 0: its
+// last line is why.
+int spawn_run(const struct spawn *s, char *out, size_t n, struct err *e);
 
 // A pipe, reading end first, both ends close-on-exec: a child gets one by being told to keep it.
 int pipe_open(int ends[2], struct err *e);

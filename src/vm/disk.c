@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -108,45 +107,15 @@ int disk_make_unnamed(int dirfd, uint64_t size, struct err *e)
     return TAKE_FD(fd);
 }
 
-// The last words of a program whose output went to `fd`.
-static void last_line(int fd, char *out, size_t n)
-{
-    ssize_t got = pread(fd, out, n - 1, 0);
-    out[got > 0 ? got : 0] = 0;
-    for (size_t len = strlen(out); len > 0 && out[len - 1] == '\n';)
-        out[--len] = 0;
-    char *line = strrchr(out, '\n');
-    if (line)
-        memmove(out, line + 1, strlen(line + 1) + 1);
-}
-
 static int run_qemu_img(int dirfd, char *const *argv, const struct layers *keep, struct err *e)
 {
     int fds[LAYERS_MAX];
     int n = 0;
-    char words[512];
-    AUTO_CLOSE int log = os_memory_file("qemu-img", 0);
+    char said[512];
     for (int i = 0; keep && i < keep->count; i++)
         fds[n++] = keep->of[i].fd;
-    pid_t pid = spawn(&(struct spawn){.argv = argv,
-                                      .in = -1,
-                                      .out = log,
-                                      .err = log,
-                                      .keep = fds,
-                                      .keep_count = n,
-                                      .cwd_fd = dirfd,
-                                      .die_with_parent = true},
-                      e);
-    if (pid < 0)
-        return -1;
-    int status;
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return err_sys(e, "cannot wait for %s", argv[0]);
-    if (status == 0)
-        return 0;
-    last_line(log, words, sizeof words);
-    return err_set(e, ERR_FAILED, "%s", *words ? words : "qemu-img failed");
+    const struct spawn s = {.argv = argv, .keep = fds, .keep_count = n, .cwd_fd = dirfd};
+    return spawn_run(&s, said, sizeof said, e);
 }
 
 static int grow_qcow2(int dirfd, const char *name, uint64_t size, struct err *e)

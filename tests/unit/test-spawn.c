@@ -255,12 +255,36 @@ static void vectors_grow(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, tempdir_make, tempdir_remove)
 
+enum { SAID = 8 };
+
+static int run_to_end(const char *const *argv, char out[static SAID], struct err *e)
+{
+    return spawn_run(&(struct spawn){.argv = (char *const *)argv, .cwd_fd = -1}, out, SAID, e);
+}
+
+static void a_program_can_be_run_to_its_end(void **state)
+{
+    (void)state;
+    char out[SAID];
+    struct err e;
+    const char *good[] = {"sh", "-c", "echo one; echo two >&2", NULL};
+    const char *bad[] = {"sh", "-c", "echo no; echo why; exit 1", NULL};
+    const char *silent[] = {"false", NULL};
+    assert_int_equal(run_to_end(good, out, &e), 0);
+    assert_string_equal(out, "one\ntwo");
+    assert_int_equal(run_to_end(bad, out, &e), -1);
+    assert_string_equal(e.msg, "why");
+    assert_int_equal(run_to_end(silent, out, &e), -1);
+    assert_string_equal(e.msg, "false failed");
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_DFL);
     setenv("PATH", "/usr/bin:/bin",
            1); // a directory that we may not enter says EACCES for any name
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_program_can_be_run_to_its_end),
         cmocka_unit_test(a_child_has_its_streams),
         cmocka_unit_test(without_streams_it_has_null),
         TEST(what_cannot_start_is_said),
