@@ -11,6 +11,7 @@ PACKAGES ?= install
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 FUZZ_SECONDS ?= 600
 PYTEST_ARGS ?=
+IMAGE ?=
 
 export BUILD BIN JOBS PYTEST_ARGS
 
@@ -55,8 +56,8 @@ soak: packages build image ## the long forms: pytest --soak, and each fuzz targe
 	@FUZZ_SECONDS='$(FUZZ_SECONDS)' PYTEST_ARGS='--soak $(PYTEST_ARGS)' \
 		scripts/run-tests.py fuzz e2e
 
-image: ## guest images for the tests and the demo
-	@scripts/build-images.sh '$(BIN)/images'
+image: ## guest images for the tests and the demo; IMAGE=debian: another
+	@scripts/build-images.sh '$(BIN)/images' $(IMAGE)
 
 bench: packages build image ## measure
 	@tests/bench/run

@@ -15,6 +15,10 @@ libslirp-dev libglib2.0-dev libseccomp-dev
 qemu-system-x86 qemu-system-arm qemu-utils qemu-efi-aarch64 ovmf
 # guest images: unpacking Debian packages, cpio and zstd archives, ext4, kernel modules, arm64 agent
 dpkg-dev cpio zstd e2fsprogs kmod gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+# the Debian guest image: bootstrapping, also by a plain user, and files of many owners
+mmdebstrap uidmap fakechroot fakeroot
+# logging in to guests: tailmac ssh
+openssh-client
 # unit tests, sanitizers (llvm: names in their reports) and fuzzing
 libcmocka-dev clang libclang-rt-dev llvm
 # lint
