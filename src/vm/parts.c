@@ -87,11 +87,11 @@ int part_new_identity(int dirfd, struct err *e)
     return file_write_atomic(dirfd, VM_MACHINE_ID, text, (size_t)n, true, e);
 }
 
-// Logs with what rotation made of them: "host.log", "host.log.1".
-static bool belongs_to_a_run(const char *name)
+// What another VM does not get. Logs with what rotation made of them: "host.log", "host.log.1".
+static bool stays_behind(const char *name)
 {
-    static const char *const names[] = {VM_CONFIG,      VM_LOCK,     VM_RUN,
-                                        VM_CONSOLE_LOG, VM_HOST_LOG, VM_ENGINE_LOG};
+    static const char *const names[] = {VM_CONFIG,   VM_LOCK,       VM_RUN,     VM_CONSOLE_LOG,
+                                        VM_HOST_LOG, VM_ENGINE_LOG, VM_SSH_KEY, VM_KNOWN_HOSTS};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         size_t n = strlen(names[i]);
         if (strncmp(name, names[i], n) == 0 && (name[n] == 0 || name[n] == '.'))
@@ -151,7 +151,7 @@ static int copy_level(int from, int to, int depth, const struct copying *c, stru
         const char *name = entry->d_name;
         // Half-made, half-removed, or a temporary of a writer that was killed.
         bool hidden = name[0] == '.' && strcmp(name, VM_RETIRED) != 0;
-        bool left_out = belongs_to_a_run(name) || (c->but && strcmp(name, c->but) == 0);
+        bool left_out = stays_behind(name) || (c->but && strcmp(name, c->but) == 0);
         if (hidden || (depth == 0 && left_out))
             continue;
         if (fstatat(from, name, &st, 0) < 0)

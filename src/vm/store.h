@@ -21,6 +21,8 @@
 #define VM_HOST_LOG "host.log"
 #define VM_ENGINE_LOG "engine.log"
 #define VM_RUN "run.json"
+#define VM_SSH_KEY "ssh_key"
+#define VM_KNOWN_HOSTS "known_hosts"
 
 struct store {
     char *path;    // absolute
