@@ -51,21 +51,29 @@ dependency() { # META PATTERN
     done
 }
 
-# apt-get has no way to print where a package went, and its file names hold escapes.
-download() { # PACKAGE
-    local file size
-    read -r _ file size _ < <(apt-get download --print-uris "$1:$deb_arch")
-    if [ "$(stat -c %s "$debs/$file" 2>/dev/null)" != "$size" ]; then
-        (cd "$debs" && apt-get -qq download "$1:$deb_arch" >&2)
+# apt-get has no way to print where a package went, and its file names hold escapes. It starts
+# slowly, so it is asked for all at once.
+download_all() { # PACKAGE…
+    local uris name file size missing=() files=()
+    uris=$(apt-get download --print-uris "${@/%/:$deb_arch}")
+    for name; do
+        read -r _ file size _ < <(grep -F "' ${name}_" <<<"$uris")
+        [ "$(stat -c %s "$debs/$file" 2>/dev/null)" = "$size" ] || missing+=("$name:$deb_arch")
+        files+=("$debs/$file")
+    done
+    if [ ${#missing[@]} -gt 0 ]; then
+        (cd "$debs" && apt-get -qq download "${missing[@]}" >&2)
     fi
-    echo "$debs/$file"
+    printf '%s\n' "${files[@]}"
 }
 
 write_config
 update
+names=()
 for want; do
     name=$want
     [ "$name" = "${name%>*}" ] || name=$(dependency "${want%>*}" "${want#*>}")
     [ -n "$name" ] || { echo "fetch-debs: no package for $want" >&2; exit 1; }
-    download "$name"
+    names+=("$name")
 done
+download_all "${names[@]}"
