@@ -83,7 +83,8 @@ static int choose_state(struct host *h, struct err *e)
 
 static void add_nic(struct host *h, enum nic_role role, struct mac mac)
 {
-    h->nics[h->nic_count++] = (struct host_nic){.role = role, .mac = mac, .actual = mac};
+    h->nics[h->nic_count++] =
+        (struct host_nic){.role = role, .mac = mac, .actual = mac, .device = mac};
 }
 
 // Headless: one NIC, the kind that was asked for. Else, and when asked for both: NAT and socket.

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "host/fork.h"
+#include "host/guest.h"
 
 bool host_ready(const struct host *h)
 {
@@ -231,19 +232,32 @@ static void verb_detach(void *arg, struct request *rq, const json_t *args)
     attach(arg, rq, NULL);
 }
 
-static void verb_exec(void *arg, struct request *rq, const json_t *args)
+// Answers where there is nobody in the guest to ask.
+static bool agent_answers(const struct host *h, struct request *rq)
 {
-    struct host *h = arg;
     struct err e;
-    if (host_ready(h)) {
-        exec_start(&h->execs, rq, args);
-        return;
-    }
+    if (host_ready(h))
+        return true;
     if (h->state == ST_RUNNING)
         err_set(&e, ERR_FAILED, "the guest's agent does not answer yet");
     else
         err_set(&e, ERR_BUSY, "the VM is %s", state_name(h->state));
     request_error(rq, &e);
+    return false;
+}
+
+static void verb_exec(void *arg, struct request *rq, const json_t *args)
+{
+    struct host *h = arg;
+    if (agent_answers(h, rq))
+        exec_start(&h->execs, rq, args);
+}
+
+static void verb_guest(void *arg, struct request *rq, const json_t *args)
+{
+    struct host *h = arg;
+    if (agent_answers(h, rq))
+        guest_set(h, rq, args);
 }
 
 static void verb_signal(void *arg, struct request *rq, const json_t *args)
@@ -259,8 +273,17 @@ static void verb_resize(void *arg, struct request *rq, const json_t *args)
 }
 
 const struct verb host_verbs[] = {
-    {"status", verb_status}, {"stop", verb_stop},     {"halt", verb_halt},
-    {"pause", verb_pause},   {"resume", verb_resume}, {"release", verb_release},
-    {"attach", verb_attach}, {"detach", verb_detach}, {"exec", verb_exec},
-    {"signal", verb_signal}, {"resize", verb_resize}, {0},
+    {"status", verb_status},
+    {"stop", verb_stop},
+    {"halt", verb_halt},
+    {"pause", verb_pause},
+    {"resume", verb_resume},
+    {"release", verb_release},
+    {"attach", verb_attach},
+    {"detach", verb_detach},
+    {"exec", verb_exec},
+    {"guest", verb_guest},
+    {"signal", verb_signal},
+    {"resize", verb_resize},
+    {0},
 };

@@ -40,8 +40,9 @@ struct host_options {
 // A NIC in the guest: which role it has now, and the MAC that the guest still has for it.
 struct host_nic {
     enum nic_role role;
-    struct mac mac;    // the configuration's
+    struct mac mac;    // the configuration's, or by order another
     struct mac actual; // the guest's, which differs after a restore with another configuration
+    struct mac device; // the engine's, which the guest has after a reboot
 };
 
 struct host {
@@ -115,6 +116,14 @@ bool macs_right(const struct host *h);
 // What the agent is to set, and what it says of that; NULL: nothing.
 void macs_add(const struct host *h, struct settings *s);
 void macs_answered(struct host *h, const struct settings *s);
+// Another MAC by order. The NIC with this role ("socket", "nat"; NULL: that one, or the other), or
+// NULL; whether it may have it; before the agent is asked, and after: a NIC whose agent did not do
+// it keeps the one it has.
+struct host_nic *macs_nic(struct host *h, const char *role);
+int macs_check(const struct host *h, const struct host_nic *n, const struct mac *mac,
+               struct err *e);
+void macs_give(struct host *h, struct host_nic *n, const struct mac *mac);
+void macs_given(struct host *h, struct host_nic *n, const struct settings *s);
 
 // save.c
 int save_start(struct host *h, bool sync, struct err *e); // refuses, or answers h->waiting later

@@ -14,7 +14,7 @@ enum {
     EARLY_MS = 500, // bytes may get lost on the way into a guest that was just restored
     ANSWER_MS = 5000,
     LATE_MS = 100, // an answer after that leaves the clock wrong by up to as much
-    TRIES = 3,
+    TRIES = 5,
 };
 
 static void ask(struct host *h);
@@ -79,6 +79,8 @@ static void on_answer(void *arg, const struct err *why)
     id->asked = false;
     if (!h->agent || !agent_is_ready(h->agent))
         return; // the session is over, or its beginning got lost
+    if (!why)
+        settings_log(&id->settings);
     bool late = !why && clock_ms() - id->asked_at > LATE_MS;
     if (late && ++id->tries < TRIES) { // the clock may be wrong, the rest is right
         if (all_set(&id->settings))

@@ -76,7 +76,7 @@ static void on_replugged(void *arg, const struct err *why)
     } else if (why) {
         replug_failed(h, n, why);
     } else {
-        n->actual = n->mac;
+        n->actual = n->device = n->mac;
         settled(h);
         replug_next(h);
     }
@@ -106,12 +106,17 @@ static void on_agent_late(evutil_socket_t fd, short what, void *arg)
     replug_next(h);
 }
 
+static void hold(struct host *h)
+{
+    if (h->nic)
+        nic_hold(h->nic, true);
+}
+
 void macs_begin(struct host *h)
 {
     if (macs_right(h))
         return;
-    if (h->nic)
-        nic_hold(h->nic, true);
+    hold(h);
     h->agent_late = evtimer_new(h->base, on_agent_late, h);
     // A guest that was saved before its agent was up will not have one soon.
     event_add(h->agent_late, &(struct timeval){.tv_sec = h->agent_expected ? AGENT_SECONDS : 1});
@@ -119,12 +124,13 @@ void macs_begin(struct host *h)
 
 void macs_reset(struct host *h)
 {
-    for (int i = 0; i < h->nic_count; i++) {
-        if (is_right(&h->nics[i]))
-            continue;
-        h->nics[i].actual = h->nics[i].mac;
+    bool were = macs_right(h);
+    for (int i = 0; i < h->nic_count; i++)
+        h->nics[i].actual = h->nics[i].device;
+    if (!macs_right(h)) // one was given another, and will be again
+        hold(h);
+    else if (!were)
         settled(h);
-    }
 }
 
 // As an item of a request.
@@ -168,4 +174,52 @@ void macs_answered(struct host *h, const struct settings *s)
         settled(h);
     if (h->state == ST_RUNNING)
         replug_next(h);
+}
+
+// --- by order, while the guest runs ---
+
+struct host_nic *macs_nic(struct host *h, const char *role)
+{
+    for (int i = 0; i < h->nic_count; i++)
+        if ((h->nics[i].role == NIC_NAT) == (role && strcmp(role, "nat") == 0))
+            return &h->nics[i];
+    return !role && h->nic_count > 0 ? &h->nics[0] : NULL;
+}
+
+int macs_check(const struct host *h, const struct host_nic *n, const struct mac *mac, struct err *e)
+{
+    char text[MAC_TEXT];
+    if (!macs_right(h))
+        return err_set(e, ERR_BUSY, "a NIC is being given another MAC");
+    mac_format(mac, text);
+    for (int i = 0; i < h->nic_count; i++)
+        if (&h->nics[i] != n && memcmp(&h->nics[i].actual, mac, sizeof *mac) == 0)
+            return err_set(e, ERR_EXISTS, "nic%d has the MAC %s", i, text);
+    return 0;
+}
+
+static void want(struct host *h, struct host_nic *n, const struct mac *mac)
+{
+    n->mac = *mac;
+    if (n->role == NIC_SOCKET && h->nic)
+        nic_set_mac(h->nic, *mac);
+}
+
+void macs_give(struct host *h, struct host_nic *n, const struct mac *mac)
+{
+    if (memcmp(&n->actual, mac, sizeof *mac) == 0)
+        return;
+    hold(h);
+    want(h, n, mac);
+}
+
+void macs_given(struct host *h, struct host_nic *n, const struct settings *s)
+{
+    if (is_right(n))
+        return;
+    if (s && was_set(s, n))
+        n->actual = n->mac;
+    else
+        want(h, n, &n->actual);
+    settled(h);
 }

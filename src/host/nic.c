@@ -378,6 +378,11 @@ void nic_hold(struct nic *n, bool held)
         begin(n);
 }
 
+void nic_set_mac(struct nic *n, struct mac mac)
+{
+    n->mac = mac;
+}
+
 json_t *nic_status(const struct nic *n)
 {
     static const char *const kinds[] = {[NOBODY] = NULL, [PLAIN] = "plain", [VNET] = "vnet"};

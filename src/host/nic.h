@@ -47,6 +47,9 @@ void nic_attach(struct nic *n, const char *server, nic_settled *settled, void *a
 // those frames, under the old MAC, would be the first on the network.
 void nic_hold(struct nic *n, bool held);
 
+// For one that is held: the MAC that frames will have.
+void nic_set_mac(struct nic *n, struct mac mac);
+
 // {"path","server","connected","kind","plug","note","sndbuf","reconnects"}, as docs/interfaces.md
 // has them.
 json_t *nic_status(const struct nic *n);

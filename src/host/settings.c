@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"
 #include "base/text.h"
@@ -121,4 +122,10 @@ char *settings_summary(const struct settings *s)
                          one->done ? "" : "failed: ", one->detail ? one->detail : "");
     }
     return text;
+}
+
+void settings_log(const struct settings *s)
+{
+    AUTO_FREE char *summary = settings_summary(s);
+    log_line("agent: set %s", summary);
 }

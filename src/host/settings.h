@@ -38,5 +38,6 @@ void settings_take(struct settings *s, const struct wire_frame *f);
 const struct setting *settings_find(const struct settings *s, const char *key);
 // [{"item","done","detail"}]
 json_t *settings_report(const struct settings *s);
-// "clock +3600.002 s, hostname failed: …", for a log.
+// "clock +3600.002 s, hostname failed: …"; and as a line of the log.
 char *settings_summary(const struct settings *s);
+void settings_log(const struct settings *s);
