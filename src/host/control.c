@@ -118,7 +118,7 @@ static void verb_stop(void *arg, struct request *rq, const json_t *args)
     struct err e;
     bool sync = !json_is_false(json_object_get(args, "sync"));
     if (h->fork) {
-        err_set(&e, ERR_BUSY, "a fork is not saved: 'halt' ends it, 'clone' makes a VM of it");
+        err_set(&e, ERR_BUSY, "a fork is not saved; 'halt' ends it");
         request_error(rq, &e);
         return;
     }

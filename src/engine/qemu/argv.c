@@ -11,7 +11,7 @@
 #include "engine/qemu/internal.h"
 #include "vm/store.h"
 
-#define FORK_CACHE_MIB "24"
+#define FORK_CACHE_MIB "14"
 
 // An option whose value is a JSON object: no comma in a value can become another option.
 static void add_json(struct argv *a, const char *option, json_t *value)
