@@ -139,8 +139,8 @@ static const json_t *socket_nic(const json_t *status)
 // What a program needs of a fork, out of its status.
 static json_t *summary(const json_t *status)
 {
-    static const char *const keys[] = {"id",      "state",   "pid",      "engine_pid",
-                                       "control", "console", "ssh_port", "seconds"};
+    static const char *const keys[] = {"id",      "state",    "pid",     "engine_pid", "control",
+                                       "console", "ssh_port", "seconds", "note"};
     json_t *doc = json_object();
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (json_object_get(status, keys[i]))

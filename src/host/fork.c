@@ -207,6 +207,15 @@ void fork_ready(struct host *h)
         boot_started(h);
 }
 
+void fork_nameless(struct host *h, const struct err *why)
+{
+    struct err e = *why;
+    if (h->fork->identified) // it was given one before
+        return;
+    err_wrap(&e, "it gets no identity of its own");
+    boot_failed(h, &e);
+}
+
 // --- the end of the hold ---
 
 static void on_released(void *arg, const struct err *why)

@@ -17,8 +17,9 @@ void fork_free(struct fork *f);
 
 // The engine has loaded it.
 void fork_loaded(struct host *h);
-// It has its identity.
+// It has its identity, or cannot get one.
 void fork_ready(struct host *h);
+void fork_nameless(struct host *h, const struct err *why);
 // Ends the hold at `at` (clock_ns()), or at once where that is over; `rq` is answered when the
 // guest runs, with the time when it began.
 void fork_release(struct host *h, uint64_t at, struct request *rq);

@@ -68,7 +68,9 @@ static void finish(struct host *h, const struct err *why)
     if (host_ready(h))
         log_line("agent: ready");
     host_tell_agent(h);
-    if (h->fork && host_ready(h))
+    if (h->fork && why)
+        fork_nameless(h, why);
+    else if (h->fork && host_ready(h))
         fork_ready(h);
 }
 
