@@ -15,8 +15,9 @@
 
 int entropy_add(const char *hex, char note[static WHY_MAX])
 {
-    struct {
-        struct rand_pool_info info;
+    struct {               // a rand_pool_info, which has no room of its own for the bytes
+        int entropy_count; // bits
+        int buf_size;      // bytes
         uint8_t bytes[BYTES_MAX];
     } pool = {0};
     long n = hex_decode(hex, pool.bytes, sizeof pool.bytes);
@@ -27,8 +28,8 @@ int entropy_add(const char *hex, char note[static WHY_MAX])
     fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return why_not(note, "/dev/urandom: %s", strerror(errno));
-    pool.info.entropy_count = (int)n * 8;
-    pool.info.buf_size = (int)n;
+    pool.entropy_count = (int)n * 8;
+    pool.buf_size = (int)n;
     // Kernels before 4.14 do not know the second one; they reseed within five minutes.
     rc = ioctl(fd, RNDADDENTROPY, &pool);
     if (rc == 0 && ioctl(fd, RNDRESEEDCRNG) != 0 && errno != EINVAL)
