@@ -12,6 +12,7 @@
 #include "base/os.h"
 #include "base/worker.h"
 #include "host/fork.h"
+#include "host/reserve.h"
 #include "host/run.h"
 #include "proto/line.h"
 #include "proto/unix.h"
@@ -229,6 +230,10 @@ static void on_loaded(void *arg, const struct err *why)
         return;
     }
     h->loaded = true;
+    if (h->reserve) {
+        reserve_loaded(h);
+        return;
+    }
     host_sync_link(h);
     if (h->fork) {
         fork_loaded(h);
@@ -255,7 +260,8 @@ static int start_engine(struct host *h, int console_fd, int agent_fd, struct err
         return -1;
     struct engine_saved saved = {.dir_fd = saved_fd,
                                  .engine = json_object_get(h->manifest, "engine"),
-                                 .private_ram = h->fork && fork_cid(h->fork) == 0};
+                                 .private_ram = h->reserve ? !h->options->vsock
+                                                           : h->fork && fork_cid(h->fork) == 0};
     struct engine_spec spec = {
         .config = &h->vm.config,
         .dir_fd = h->source->fd,
@@ -272,14 +278,29 @@ static int start_engine(struct host *h, int console_fd, int agent_fd, struct err
         .vsock_fd = vsock_fd,
         .saved = h->manifest ? &saved : NULL,
     };
+    int nic = h->reserve ? reserve_nic(h->reserve) : h->nic ? nic_fd(h->nic) : -1;
     for (int i = 0; i < h->nic_count; i++)
-        spec.nics[i] = (struct engine_nic){.role = h->nics[i].role,
-                                           .mac = h->nics[i].mac,
-                                           .socket_fd = h->nic ? nic_fd(h->nic) : -1};
+        spec.nics[i] =
+            (struct engine_nic){.role = h->nics[i].role, .mac = h->nics[i].mac, .socket_fd = nic};
     struct engine_callbacks callbacks;
     host_engine_callbacks(h, &callbacks);
     h->engine = h->ops->start(h->base, &spec, &callbacks, on_loaded, h, e);
     return h->engine ? 0 : -1;
+}
+
+// What has the VM's name, around Host's ends (taken) of what the engine has.
+static int open_ends(struct host *h, int console_fd, int agent_fd, int nic_fd, struct err *e)
+{
+    if (host_open_channels(h, console_fd, agent_fd, e) < 0 || host_open_nic(h, nic_fd, e) < 0 ||
+        host_open_vsock(h, e) < 0)
+        return -1;
+    macs_begin(h);
+    if (h->nic && (!h->options->disconnected_nic || h->options->attach_network))
+        nic_attach(h->nic,
+                   h->options->attach_network ? h->options->attach_network
+                                              : h->vm.config.server_socket,
+                   NULL, NULL);
+    return 0;
 }
 
 static int start_parts(struct host *h, struct err *e)
@@ -290,15 +311,10 @@ static int start_parts(struct host *h, struct err *e)
         return -1;
     AUTO_CLOSE int console_child = console[1];
     AUTO_CLOSE int agent_child = agent[1];
-    if (host_open_channels(h, console[0], agent[0], e) < 0 || host_open_nic(h, e) < 0 ||
-        host_open_vsock(h, e) < 0)
+    if (h->reserve)
+        reserve_keep(h->reserve, console[0], agent[0]);
+    else if (open_ends(h, console[0], agent[0], -1, e) < 0)
         return -1;
-    macs_begin(h);
-    if (h->nic && (!h->options->disconnected_nic || h->options->attach_network))
-        nic_attach(h->nic,
-                   h->options->attach_network ? h->options->attach_network
-                                              : h->vm.config.server_socket,
-                   NULL, NULL);
     return start_engine(h, console_child, agent_child, e);
 }
 
@@ -319,20 +335,42 @@ static int open_lower_disks(struct host *h, struct err *e)
     return layers_open(&h->store, info.link.parent, &info.link.stamp, &h->layers, e);
 }
 
-static int start(struct host *h, struct err *e)
+// What was saved is part of the configuration, and the run begins.
+static int begin(struct host *h, struct err *e)
 {
     time_t now = time(NULL);
     struct tm tm;
     gmtime_r(&now, &tm);
     strftime(h->started, sizeof h->started, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    if (choose_state(h, e) < 0)
-        return -1;
-    host_enter(h, h->resumed ? ST_RESTORING : ST_STARTING, NULL);
     AUTO_FREE char *warning = NULL;
     if (h->resumed && saved_complete_config(h->manifest, &h->vm.config, &warning, e) < 0)
         return -1;
     if (warning)
         host_note(h, "%s", warning);
+    return 0;
+}
+
+int boot_claimed(struct host *h, int console_fd, int agent_fd, int nic_fd, struct err *e)
+{
+    vm_close(&h->vm);
+    if (fork_open(h, e) < 0 || host_open_control(h, e) < 0 || begin(h, e) < 0)
+        return -1;
+    for (int i = 0; i < h->nic_count; i++)
+        h->nics[i].mac = h->nics[i].role == NIC_NAT ? h->vm.config.ethermac : h->vm.config.mac;
+    if (open_ends(h, console_fd, agent_fd, nic_fd, e) < 0)
+        return -1;
+    host_sync_link(h);
+    fork_loaded(h);
+    return 0;
+}
+
+static int start(struct host *h, struct err *e)
+{
+    if (choose_state(h, e) < 0)
+        return -1;
+    host_enter(h, h->resumed ? ST_RESTORING : ST_STARTING, NULL);
+    if (begin(h, e) < 0)
+        return -1;
     if (h->resumed)
         layout_saved_nics(h);
     else

@@ -91,9 +91,8 @@ static int make_overlay(const struct host *h, uint64_t size, int *fd, struct err
 }
 
 // Locked by its layer, whose lock the engine inherits.
-static int open_base(struct host *h, struct fork *f, struct err *e)
+static int open_base(struct host *h, struct fork *f, const char *id, struct err *e)
 {
-    const char *id = text_of(f, "base");
     if (layers_open(&h->store, id, NULL, &h->layers, e) < 0 ||
         vm_open(&h->store, id, LOCK_NONE, &f->base, e) < 0)
         return -1;
@@ -127,10 +126,29 @@ static int choose_names(struct host *h, struct fork *f, struct err *e)
     return machine_id_parse("new", f->machine_id, e);
 }
 
+static void begin(struct host *h)
+{
+    h->fork = xcalloc(1, sizeof *h->fork);
+    h->fork->overlay_fd = h->fork->variables_fd = -1;
+    h->source = &h->fork->base;
+}
+
+int fork_reserve(struct host *h, struct err *e)
+{
+    const char *id = h->options->id;
+    begin(h);
+    h->vm = (struct vm){.store = &h->store, .id = xstrdup(id), .fd = -1, .lock_fd = -1};
+    if (open_base(h, h->fork, id, e) < 0)
+        return -1;
+    config_copy(&h->fork->base.config, id, &h->vm.config);
+    return 0;
+}
+
 int fork_open(struct host *h, struct err *e)
 {
-    struct fork *f = h->fork = xcalloc(1, sizeof *f);
-    f->overlay_fd = f->variables_fd = -1;
+    if (!h->fork)
+        begin(h);
+    struct fork *f = h->fork;
     f->hold = h->options->hold;
     if (vm_open(&h->store, h->options->id, LOCK_NONE, &h->vm, e) < 0)
         return -1;
@@ -138,9 +156,9 @@ int fork_open(struct host *h, struct err *e)
     if (!h->vm.fork)
         return err_set(e, ERR_USAGE, "'%s' is no fork", h->options->id);
     f->facts = fork_facts(&h->vm, e);
-    if (!f->facts || open_base(h, f, e) < 0 || choose_names(h, f, e) < 0)
+    if (!f->facts || (!f->base.store && open_base(h, f, text_of(f, "base"), e) < 0) ||
+        choose_names(h, f, e) < 0)
         return -1;
-    h->source = &f->base;
     watch_tie(h, f);
     return 0;
 }

@@ -13,6 +13,8 @@ struct fork;
 // Opens the base, locked, and makes it the run's source. The lock of h->vm becomes the one that
 // came with the options.
 int fork_open(struct host *h, struct err *e);
+// The first part of that, for a fork that has no name yet; fork_open() does the rest.
+int fork_reserve(struct host *h, struct err *e);
 void fork_free(struct fork *f);
 
 // The engine has loaded it.

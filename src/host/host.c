@@ -14,11 +14,13 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "host/fork.h"
+#include "host/reserve.h"
 #include "host/run.h"
 #include "proto/line.h"
 #include "proto/unix.h"
 #include "vm/children.h"
 #include "vm/fork.h"
+#include "vm/pool.h"
 
 enum { DYING_MS = 3000, DYING_STEP_MS = 10 };
 
@@ -148,7 +150,10 @@ static void on_engine_event(void *arg, enum engine_event what, const char *detai
 static void on_engine_log(void *arg, const char *text, size_t n)
 {
     const struct host *h = arg;
-    logfile_write(h->engine_log, text, n);
+    if (h->engine_log)
+        logfile_write(h->engine_log, text, n);
+    else
+        log_line("engine: %.*s", (int)n, text);
 }
 
 // The console tells more than the engine's event, and may do so later.
@@ -304,7 +309,7 @@ static void on_client_end(void *arg, uint64_t client)
     exec_client_ended(&h->execs, client);
 }
 
-static int open_parts(struct host *h, struct err *e)
+int host_open_control(struct host *h, struct err *e)
 {
     char *path = NULL;
     if (runtime_path(&h->store, h->options->id, RUNTIME_CONTROL, &path, e) < 0)
@@ -336,13 +341,13 @@ int host_open_channels(struct host *h, int console_fd, int agent_fd, struct err 
     return h->console ? 0 : -1;
 }
 
-int host_open_nic(struct host *h, struct err *e)
+int host_open_nic(struct host *h, int fd, struct err *e)
 {
     if (socket_nic(h) < 0)
         return 0;
     struct nic_hooks hooks = {
         .link = on_link, .socket = on_socket, .arg = h, .look_ms = NIC_LOOK_MS};
-    h->nic = nic_new(h->base, &h->store, h->options->id, h->nics[socket_nic(h)].mac, &hooks, e);
+    h->nic = nic_new(h->base, &h->store, h->options->id, h->nics[socket_nic(h)].mac, fd, &hooks, e);
     return h->nic ? 0 : -1;
 }
 
@@ -381,15 +386,17 @@ static void close_run(struct host *h)
     agent_free(TAKE_PTR(h->agent));
     identity_clear(h);
     vsock_free(TAKE_PTR(h->vsock));
-    saved_sweep(h->vm.fd); // a thread that still does goes with the process
+    if (h->vm.fd >= 0)
+        saved_sweep(h->vm.fd); // a thread that still does goes with the process
     if (h->begun && record_end(h->vm.fd, h->ended, h->reason, &e) < 0)
         log_line("%s", e.msg);
     if (h->engine)
         h->ops->free(TAKE_PTR(h->engine));
     layers_close(&h->layers);
-    if (h->fork)
+    if (h->vm.fork)
         fork_remove(&h->vm);
     fork_free(TAKE_PTR(h->fork));
+    reserve_free(TAKE_PTR(h->reserve));
     vm_close(&h->vm);
 }
 
@@ -457,7 +464,7 @@ static int open_vm(struct host *h, struct err *e)
         if (opened == 0)
             return 0;
         if (e->code != ERR_BUSY || clock_ms() > deadline || answers(&h->store, id) ||
-            fork_answers(&h->store, id))
+            fork_answers(&h->store, id) || pool_exists(&h->store, id))
             return -1;
     }
 }
@@ -465,6 +472,8 @@ static int open_vm(struct host *h, struct err *e)
 static int open_source(struct host *h, struct err *e)
 {
     h->source = &h->vm;
+    if (h->options->reserve)
+        return reserve_open(h, e);
     if (h->options->fork)
         return fork_open(h, e);
     if (open_vm(h, e) < 0)
@@ -475,7 +484,7 @@ static int open_source(struct host *h, struct err *e)
 
 static int run_guest(struct host *h, struct err *e)
 {
-    if (open_parts(h, e) < 0 || boot_start(h, e) < 0)
+    if ((!h->reserve && host_open_control(h, e) < 0) || boot_start(h, e) < 0)
         return -1;
     event_base_dispatch(h->base);
     if (!h->failure.code)

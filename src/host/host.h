@@ -32,6 +32,8 @@ struct host_options {
     const char *machine_id;     // the same, 32 hexadecimal digits
     int notify_fd;              // one line about how the start went; -1: none
     bool fork;                  // `id` is one
+    bool reserve;               // `id` is its base: it gets its name later
+    bool vsock;                 // reserve: the fork can have a vsock device
     bool hold;                  // it stands still once it has its identity
     int lock_fd;                // of its directory, held
     int tie_fd;                 // readable when it shall end (os_process_watch()); -1: none
@@ -52,6 +54,7 @@ struct host {
     struct vm vm;
     struct layers layers;    // the disks below its own
     struct fork *fork;       // NULL: it is none
+    struct reserve *reserve; // NULL: it has a name
     const struct vm *source; // whose kernel and saved state it runs from: vm, or a fork's base
 
     enum state state;
@@ -105,6 +108,8 @@ void host_tell_agent(struct host *h); // an event about it
 
 // boot.c: from a VM at rest to a running guest.
 int boot_start(struct host *h, struct err *e);
+// A fork in reserve has its name, and these ends (taken).
+int boot_claimed(struct host *h, int console_fd, int agent_fd, int nic_fd, struct err *e);
 void boot_started(struct host *h);                       // who waits is told
 void boot_failed(struct host *h, const struct err *why); // the run ends, and why is told
 

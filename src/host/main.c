@@ -1,5 +1,6 @@
 // Host: `Host run --id ID …`, the process that owns one running VM, and `Host fork …` with one
-// fork. Usually started by `tailmac run` and `tailmac fork`.
+// fork. Usually started by `tailmac run` and `tailmac fork`. `Host pool` and `Host reserve` keep
+// forks for later (pool.h, reserve.h).
 #include <fcntl.h>
 #include <popt.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include "base/mem.h"
 #include "base/stdio.h"
 #include "host/names.h"
+#include "host/pool.h"
 #include "host/run.h"
 #include "proto/line.h"
 
@@ -17,8 +19,8 @@ struct arguments {
     char *home, *id, *attach_network, *assign_ip, *hostname, *machine_id;
     char machine_id_text[MACHINE_ID_TEXT];
     int headless, disconnected_nic, nat_nic, discard_state, notify_fd, version;
-    int hold, lock_fd, tie_fd;
-    bool fork;
+    int hold, lock_fd, tie_fd, size, vsock;
+    const char *verb;
 };
 
 static int usage(const char *what, const char *detail)
@@ -26,6 +28,20 @@ static int usage(const char *what, const char *detail)
     fprintf(stderr, "Host: %s%s%s\nHost: try 'Host --help'\n", what, detail ? ": " : "",
             detail ? detail : "");
     return ERR_USAGE;
+}
+
+static const char *find_verb(const char *word)
+{
+    static const char *const verbs[] = {"run", "fork", "pool", "reserve"};
+    for (size_t i = 0; word && i < sizeof verbs / sizeof *verbs; i++)
+        if (strcmp(verbs[i], word) == 0)
+            return verbs[i];
+    return NULL;
+}
+
+static bool is(const struct arguments *a, const char *verb)
+{
+    return strcmp(a->verb, verb) == 0;
 }
 
 // 0 when `a` is filled, else the exit code + 1.
@@ -57,26 +73,33 @@ static int parse(int argc, const char **argv, struct arguments *a)
          "fork: pause the guest once it has its identity", NULL},
         {"tie-fd", 0, POPT_ARG_INT | ONE, &a->tie_fd, 0,
          "fork: end when this process descriptor becomes readable", "N"},
+        {"size", 0, POPT_ARG_INT | ONE, &a->size, 0, "pool: how many forks are kept", "N"},
+        {"vsock", 0, POPT_ARG_NONE | ONE, &a->vsock, 0,
+         "pool and reserve: for forks with a vsock device", NULL},
         {"version", 0, POPT_ARG_NONE | ONE, &a->version, 0, "print the version", NULL},
         POPT_AUTOHELP POPT_TABLEEND,
     };
     poptContext ctx = poptGetContext("Host", argc, argv, table, 0);
-    poptSetOtherOptionHelp(ctx, "run|fork --id ID [OPTION...]");
+    poptSetOtherOptionHelp(ctx, "run|fork|pool|reserve --id ID [OPTION...]");
     int rc = poptGetNextOpt(ctx);
     int result = 0;
     struct address_plan plan;
     struct err e;
-    const char *verb = poptGetArg(ctx);
     if (rc < -1)
         result = 1 + usage(poptStrerror(rc), poptBadOption(ctx, 0));
     else if (a->version)
         result = 1 + (puts("Host " TAILMAC_VERSION) < 0);
-    else if (!verb || !choice_valid("run|fork", verb) || poptPeekArg(ctx))
-        result = 1 + usage("the commands are 'run' and 'fork'", poptPeekArg(ctx));
+    else if (!(a->verb = find_verb(poptGetArg(ctx))) || poptPeekArg(ctx))
+        result =
+            1 + usage("the commands are 'run', 'fork', 'pool' and 'reserve'", poptPeekArg(ctx));
     else if (!a->id)
         result = 1 + usage("--id is missing", NULL);
-    else if ((a->fork = strcmp(verb, "fork") == 0) && a->lock_fd < 0)
+    else if (is(a, "fork") && a->lock_fd < 0)
         result = 1 + usage("--lock-fd is missing: forks are made by 'tailmac fork'", NULL);
+    else if (is(a, "reserve") && a->notify_fd < 0)
+        result = 1 + usage("--notify-fd is missing: 'Host pool' makes these", NULL);
+    else if (is(a, "pool") && a->size < 1)
+        result = 1 + usage("--size is not a number above 0", NULL);
     else if (a->assign_ip && address_plan_parse(a->assign_ip, &plan, &e) < 0)
         result = 1 + usage("--assign-ip", e.msg);
     else if (a->hostname && hostname_check(a->hostname, &e) < 0)
@@ -126,7 +149,9 @@ int main(int argc, const char **argv)
         .hostname = hostname,
         .machine_id = machine_id ? a.machine_id_text : NULL,
         .notify_fd = a.notify_fd,
-        .fork = a.fork,
+        .fork = is(&a, "fork"),
+        .reserve = is(&a, "reserve"),
+        .vsock = a.vsock,
         .hold = a.hold,
         .lock_fd = a.lock_fd,
         .tie_fd = a.tie_fd,
@@ -134,6 +159,10 @@ int main(int argc, const char **argv)
     struct err e;
     if (options.notify_fd >= 0) // the engine must not keep it open
         fcntl(options.notify_fd, F_SETFD, FD_CLOEXEC);
+    struct pool_options pool = {
+        .home = home, .id = id, .size = a.size, .vsock = a.vsock, .notify_fd = options.notify_fd};
+    if (is(&a, "pool"))
+        return pool_run(&pool, &e) == 0 ? 0 : (int)e.code;
     if (host_run(&options, &e) == 0)
         return 0;
     return report(&options, &e);

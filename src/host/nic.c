@@ -295,7 +295,7 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 
 static int make_socket(struct nic *n, const struct store *s, struct err *e)
 {
-    n->fd = datagram_socket();
+    n->fd = n->fd < 0 ? datagram_socket() : n->fd;
     if (n->fd < 0)
         return err_sys(e, "cannot make the NIC's socket");
     n->path = xasprintf("/tmp/qemu-dgram-%s.sock", n->id);
@@ -308,10 +308,10 @@ static int make_socket(struct nic *n, const struct store *s, struct err *e)
 }
 
 struct nic *nic_new(struct event_base *base, const struct store *s, const char *id, struct mac mac,
-                    const struct nic_hooks *hooks, struct err *e)
+                    int fd, const struct nic_hooks *hooks, struct err *e)
 {
     struct nic *n = xcalloc(1, sizeof *n);
-    *n = (struct nic){.base = base, .id = xstrdup(id), .mac = mac, .hooks = *hooks, .fd = -1};
+    *n = (struct nic){.base = base, .id = xstrdup(id), .mac = mac, .hooks = *hooks, .fd = fd};
     n->timer = event_new(base, -1, EV_PERSIST, on_look, n);
     event_add(n->timer, &(struct timeval){.tv_usec = hooks->look_ms * 1000});
     if (make_socket(n, s, e) == 0)

@@ -26,9 +26,10 @@ enum { NIC_LOOK_MS = 200 }; // a good value
 
 // Makes the socket at /tmp/qemu-dgram-<id>.sock; where a live socket of another VM has that name,
 // in the run-time directory.
-// `mac` is the one that frames will have once the NIC is not held.
+// `mac` is the one that frames will have once the NIC is not held. `fd` (taken): a socket without a
+// name that the engine has already; -1: there is none.
 struct nic *nic_new(struct event_base *base, const struct store *s, const char *id, struct mac mac,
-                    const struct nic_hooks *hooks, struct err *e);
+                    int fd, const struct nic_hooks *hooks, struct err *e);
 void nic_free(struct nic *n);
 
 int nic_fd(const struct nic *n);  // which the engine is to use

@@ -118,7 +118,7 @@ static int publish(int forks, const char *name, const struct vm *fork, bool *of_
     return err_set(e, ERR_EXISTS, "a VM '%s' exists (--name gives forks other names)", fork->id);
 }
 
-static int forks_make(const struct store *s, struct err *e)
+int forks_make(const struct store *s, struct err *e)
 {
     AUTO_FREE char *path = xasprintf("%s/forks", s->runtime);
     if (mkdir(path, 0700) < 0 && errno != EEXIST)

@@ -12,6 +12,7 @@
 
 // The directory of all forks; -1 with errno where there never was one.
 int forks_open(const struct store *s);
+int forks_make(const struct store *s, struct err *e); // the same, made where it is missing
 // Ids of those whose Host or engine lives, sorted; `base`: only that VM's, NULL: all. As
 // store_list().
 char **forks_list(const struct store *s, const char *base);

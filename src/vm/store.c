@@ -18,6 +18,7 @@
 #include "vm/children.h"
 #include "vm/disk.h"
 #include "vm/fork.h"
+#include "vm/pool.h"
 #include "vm/runtime.h"
 
 enum { CONFIG_LIMIT = 1 << 20 }; // bytes of a config.json
@@ -148,6 +149,9 @@ static int busy(const struct vm *vm, struct err *e)
     AUTO_FREE char *forks = name_forks(vm);
     if (forks)
         return err_set(e, ERR_BUSY, "VM '%s' has forks: %s", vm->id, forks);
+    if (pool_exists(vm->store, vm->id))
+        return err_set(e, ERR_BUSY, "VM '%s' has a pool of forks ('tailmac pool --drain' ends it)",
+                       vm->id);
     if (lock_held(vm->fd, VM_LOCK) != LOCK_SHARED)
         return err_set(e, ERR_BUSY, "VM '%s' is running or being changed", vm->id);
     if (children_refuse(vm->store, vm->id, e) < 0)

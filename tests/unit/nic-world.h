@@ -55,7 +55,7 @@ static inline void start_nic(struct world *w)
     const struct mac mac = {{0x52, 0xcc, 0xcc, 0xcc, 0xcc, 0x07}};
     const struct nic_hooks hooks = {
         .link = world_link, .socket = world_socket, .arg = w, .look_ms = LOOK_MS};
-    w->nic = nic_new(w->base, &w->store, w->id, mac, &hooks, &e);
+    w->nic = nic_new(w->base, &w->store, w->id, mac, -1, &hooks, &e);
     assert_non_null(w->nic);
 }
 
