@@ -140,7 +140,7 @@ static const json_t *socket_nic(const json_t *status)
 static json_t *summary(const json_t *status)
 {
     static const char *const keys[] = {"id",      "state",    "pid",     "engine_pid", "control",
-                                       "console", "ssh_port", "seconds", "note"};
+                                       "console", "ssh_port", "seconds", "note",       "pooled"};
     json_t *doc = json_object();
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (json_object_get(status, keys[i]))
@@ -189,12 +189,15 @@ static json_t *document(const struct fleet_plan *plan, const char *base, const j
 {
     size_t i;
     const json_t *fork;
+    int pooled = 0;
     json_t *list = json_array();
     json_array_foreach(forks, i, fork) {
         json_array_append_new(list, summary(fork));
+        pooled += json_is_true(json_object_get(fork, "pooled"));
     }
-    return json_pack("{s:s, s:s, s:b, s:f, s:o}", "base", base, "group", plan->group, "held",
-                     plan->hold, "seconds", (double)(clock_ms() - since) / 1000, "forks", list);
+    return json_pack("{s:s, s:s, s:b, s:f, s:i, s:o}", "base", base, "group", plan->group, "held",
+                     plan->hold, "seconds", (double)(clock_ms() - since) / 1000, "pooled", pooled,
+                     "forks", list);
 }
 
 static int make(const struct cli *cli, const struct fork_args *a, const struct fleet_plan *plan,

@@ -46,9 +46,14 @@ static void print_table(const json_t *list)
         json_int_t bytes =
             json_integer_value(running ? running : json_object_get(vm, "memorySize"));
         const char *parent = json_string_value(json_object_get(vm, "parent"));
-        printf("%-*s  %-7s  %5lld MiB  %-17s  %s%s%s\n", width, text_of(vm, "id"),
+        const json_t *pool = json_object_get(vm, "pool");
+        printf("%-*s  %-7s  %5lld MiB  %-17s  %s%s%s", width, text_of(vm, "id"),
                text_of(vm, "arch"), (long long)(bytes >> 20), text_of(vm, "mac"), summary,
                parent ? ", linked to " : "", parent ? parent : "");
+        if (pool)
+            printf(", a pool of %lld",
+                   (long long)json_integer_value(json_object_get(pool, "size")));
+        putchar('\n');
     }
 }
 

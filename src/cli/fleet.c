@@ -16,20 +16,23 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "cli/launch.h"
+#include "cli/pool.h"
 #include "vm/fork.h"
 
-enum { CID_FIRST = 4 };
+enum { CID_FIRST = 4, END_MS = 5000 };
 
 struct member {
     struct vm fork; // its lock is ours until its Host has it
     struct launch launch;
     uint64_t begun;
+    bool pooled;    // its Host came out of the pool
     json_t *status; // NULL: nothing was heard yet
 };
 
 struct fleet {
     const struct fork_base *base;
     const struct fleet_plan *plan;
+    struct client_conn *pool; // NULL: there is none
     struct member *members;
     int64_t made, started, heard;
     int64_t number; // of the last id
@@ -120,15 +123,26 @@ static int make_all(struct fleet *f, struct err *e)
 
 // --- the start ---
 
-static int start_host(struct fleet *f, struct member *m, struct err *e)
+static bool take_host(struct fleet *f, struct member *m, int log)
+{
+    struct err ignored;
+    const struct fleet_plan *p = f->plan;
+    const struct pool_claim claim = {.id = m->fork.id,
+                                     .lock_fd = m->fork.lock_fd,
+                                     .log_fd = log,
+                                     .tie_fd = p->tie_fd,
+                                     .vsock = p->vsock,
+                                     .hold = p->hold};
+    m->pooled = f->pool && pool_take(f->pool, &claim, &m->launch, &ignored) == 0;
+    return m->pooled;
+}
+
+static int make_host(struct fleet *f, struct member *m, int log, struct err *e)
 {
     const struct fleet_plan *p = f->plan;
     int keep[2] = {m->fork.lock_fd, p->tie_fd};
     struct argv argv = {0};
-    AUTO_CLOSE int log =
-        openat(m->fork.fd, VM_HOST_LOG, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    if (log < 0)
-        return err_sys(e, "cannot open %s", VM_HOST_LOG);
+    m->pooled = false;
     if (launch_argv(&argv, m->fork.store, "fork", m->fork.id, e) < 0)
         return -1;
     argv_add(&argv, "--lock-fd=%d", m->fork.lock_fd);
@@ -136,13 +150,26 @@ static int start_host(struct fleet *f, struct member *m, struct err *e)
         argv_add(&argv, "--hold");
     if (p->tie_fd >= 0)
         argv_add(&argv, "--tie-fd=%d", p->tie_fd);
-    m->begun = clock_ns();
     return launch_start(&m->launch, m->fork.store, &argv, log, keep, p->tie_fd >= 0 ? 2 : 1, e);
+}
+
+static int start_host(struct fleet *f, struct member *m, bool fresh, struct err *e)
+{
+    AUTO_CLOSE int log =
+        openat(m->fork.fd, VM_HOST_LOG, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    if (log < 0)
+        return err_sys(e, "cannot open %s", VM_HOST_LOG);
+    m->begun = clock_ns();
+    return !fresh && take_host(f, m, log) ? 0 : make_host(f, m, log, e);
 }
 
 static int hear(struct fleet *f, struct member *m, struct err *e)
 {
     int said = launch_read(&m->launch, &m->status, e);
+    if (said < 0 && m->pooled && m->launch.length == 0) { // it was killed in the pool
+        launch_close(&m->launch);
+        return start_host(f, m, true, e);
+    }
     if (said < 0)
         return err_wrap(e, "fork '%s'", m->fork.id);
     if (said == 0)
@@ -151,6 +178,7 @@ static int hear(struct fleet *f, struct member *m, struct err *e)
     launch_close(&m->launch);
     vm_close(&m->fork);
     json_object_set_new(m->status, "seconds", json_real((double)(clock_ns() - m->begun) / 1e9));
+    json_object_set_new(m->status, "pooled", json_boolean(m->pooled));
     return 0;
 }
 
@@ -180,7 +208,7 @@ static int start_all(struct fleet *f, struct err *e)
     int64_t limit = sysconf(_SC_NPROCESSORS_ONLN);
     while (f->heard < f->plan->count) {
         for (; f->started < f->plan->count && f->started - f->heard < limit; f->started++)
-            if (start_host(f, &f->members[f->started], e) < 0)
+            if (start_host(f, &f->members[f->started], false, e) < 0)
                 return -1;
         if (wait_for_some(f, e) < 0)
             return -1;
@@ -197,18 +225,29 @@ static void free_member(struct member *m)
     json_decref(m->status);
 }
 
+// One that came out of a pool is no child; where even its pid is not known, it ends when it has
+// nobody to report to.
 static void end_all(const struct fleet *f)
 {
+    for (int64_t i = 0; i < f->started; i++) {
+        pid_t pid = f->members[i].launch.pid;
+        AUTO_CLOSE int end = pid > 0 && f->members[i].pooled ? os_process_watch(pid) : -1;
+        if (pid > 0)
+            kill(pid, SIGTERM);
+        if (end >= 0)
+            poll(&(struct pollfd){.fd = end, .events = POLLIN}, 1, END_MS);
+    }
     for (int64_t i = 0; i < f->started; i++)
-        kill(f->members[i].launch.pid, SIGTERM);
-    for (int64_t i = 0; i < f->started; i++)
-        waitpid(f->members[i].launch.pid, NULL, 0);
+        if (!f->members[i].pooled)
+            waitpid(f->members[i].launch.pid, NULL, 0);
 }
 
 int fleet_start(const struct fork_base *base, const struct fleet_plan *plan, json_t **forks,
                 struct err *e)
 {
+    struct err ignored;
     struct fleet f = {.base = base, .plan = plan};
+    f.pool = pool_connect(base->vm.store, base->vm.id, &ignored);
     f.members = xcalloc((size_t)plan->count, sizeof *f.members);
     int result = make_all(&f, e) < 0 ? -1 : start_all(&f, e);
     if (result < 0)
@@ -220,6 +259,7 @@ int fleet_start(const struct fork_base *base, const struct fleet_plan *plan, jso
         free_member(&f.members[i]);
     }
     free(f.members);
+    client_close(f.pool);
     if (result < 0) // what has no Host, or one that could not begin
         forks_sweep(base->vm.store);
     return result;

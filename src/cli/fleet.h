@@ -22,6 +22,7 @@ struct fleet_plan {
     int64_t deadline; // clock_ms()
 };
 
-// *forks: the status of each, in their order, with "seconds" that it took; the caller's.
+// *forks: the status of each, in their order, with "seconds" that it took and whether it was
+// "pooled"; the caller's.
 int fleet_start(const struct fork_base *base, const struct fleet_plan *plan, json_t **forks,
                 struct err *e);

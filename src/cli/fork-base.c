@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/os.h"
+#include "cli/pool.h"
 #include "engine/engine.h"
 #include "vm/saved.h"
 
@@ -100,17 +101,33 @@ void fork_base_close(struct fork_base *b)
     b->manifest = NULL;
 }
 
-int fork_base_admit(const struct fork_base *b, int64_t count, bool whole, struct err *e)
+static uint64_t room_of(const struct fork_base *b, bool whole)
 {
     const json_t *memory = json_object_get(json_object_get(b->manifest, "engine"), "memory");
     uint64_t guest = (uint64_t)json_integer_value(memory);
-    uint64_t each = ENGINE_BYTES + (whole ? guest : guest / CHANGED_PART);
+    return ENGINE_BYTES + (whole ? guest : guest / CHANGED_PART);
+}
+
+// What its pool will need, which is filled again when forks are taken.
+static uint64_t pool_room(const struct fork_base *b)
+{
+    json_t *pool = pool_status(b->vm.store, b->vm.id);
+    uint64_t size = (uint64_t)json_integer_value(json_object_get(pool, "size"));
+    bool whole = json_is_true(json_object_get(pool, "vsock"));
+    json_decref(pool);
+    return size * room_of(b, whole);
+}
+
+int fork_base_admit(const struct fork_base *b, int64_t count, bool whole, struct err *e)
+{
+    uint64_t each = room_of(b, whole);
+    uint64_t all = each * (uint64_t)count + pool_room(b);
     uint64_t available = os_memory_available();
-    if (available == 0 || each * (uint64_t)count <= available)
+    if (available == 0 || all <= available)
         return 0;
     return err_set(e, ERR_HOST_CANNOT,
                    "%" PRId64 " forks need about %" PRIu64 " MiB each, %" PRIu64
-                   " MiB in all; this host has %" PRIu64
+                   " MiB with what is in its pool; this host has %" PRIu64
                    " MiB available (--overcommit makes them all the same)",
-                   count, each >> 20, each * (uint64_t)count >> 20, available >> 20);
+                   count, each >> 20, all >> 20, available >> 20);
 }

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "cli/address.h"
+#include "cli/pool.h"
 #include "vm/children.h"
 #include "vm/disk.h"
 #include "vm/fork.h"
@@ -85,8 +86,12 @@ static void add_rest(json_t *doc, const struct vm *vm, enum lock_kind held)
     json_decref(record);
     json_object_set_new(doc, "state", json_string(held == LOCK_EXCLUSIVE ? "busy" : "stopped"));
     json_object_set_new(doc, "saved", json_boolean(saved_find(vm->fd) == SAVED_READY));
-    if (held == LOCK_SHARED)
-        json_object_set_new(doc, "forks", forks_of(vm));
+    if (held != LOCK_SHARED)
+        return;
+    json_object_set_new(doc, "forks", forks_of(vm));
+    json_t *pool = pool_status(vm->store, vm->id);
+    if (pool)
+        json_object_set_new(doc, "pool", pool);
 }
 
 static json_t *config_facts(const struct vm *vm)

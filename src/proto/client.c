@@ -135,21 +135,26 @@ int client_answer(struct client_conn *c, json_int_t id, json_t **ok, bool *gone,
 json_t *client_call(struct client_conn *c, const char *verb, json_t *args, int64_t timeout_ms,
                     bool *gone, struct err *e)
 {
-    int64_t deadline = deadline_of(timeout_ms);
     json_int_t id = client_send(c, verb, args, NULL, 0, e);
-    if (id < 0) {
-        if (gone)
-            *gone = true;
-        return NULL;
-    }
+    if (id >= 0)
+        return client_wait(c, id, timeout_ms, gone, e);
+    if (gone)
+        *gone = true;
+    return NULL;
+}
+
+json_t *client_wait(struct client_conn *c, json_int_t id, int64_t timeout_ms, bool *gone,
+                    struct err *e)
+{
+    int64_t deadline = deadline_of(timeout_ms);
     json_t *line;
     while (read_line(c, deadline, &line, gone, e) == 0) {
         if (json_object_get(line, "event")) {
             json_array_append_new(c->events, line);
             continue;
         }
-        bool mine = json_integer_value(json_object_get(line, "id")) == id;
-        json_t *ok = mine ? json_incref((json_t *)line_unpack(line, verb, e)) : NULL;
+        bool mine;
+        json_t *ok = unpack(line, id, &mine, e);
         json_decref(line);
         if (mine)
             return ok;

@@ -25,10 +25,13 @@ json_t *client_call(struct client_conn *c, const char *verb, json_t *args, int64
 // The next event, owned by the caller; errors as above.
 json_t *client_event(struct client_conn *c, int64_t timeout_ms, bool *gone, struct err *e);
 
-// The same without waiting, for who waits for other things, too. client_send() gives the request's
+// The same in two steps, for who waits for other things, too. client_send() gives the request's
 // number, -1 with *e; `fds` go along (unix_send()).
 json_int_t client_send(struct client_conn *c, const char *verb, json_t *args, const int *fds,
                        int count, struct err *e);
+// Waits for the answer to that request, as client_call() does.
+json_t *client_wait(struct client_conn *c, json_int_t id, int64_t timeout_ms, bool *gone,
+                    struct err *e);
 // To be polled for reading before client_answer().
 int client_fd(const struct client_conn *c);
 // Reads what is there. 1: *ok is the answer to that request, owned by the caller; 0: it has not

@@ -139,6 +139,12 @@ names_of_table() { # HEAD
         "$docs/interfaces.md" | cut -d '|' -f 2 | grep -o '`[a-z0-9-]*`' | tr -d '`'
 }
 
+sed -n '/^static const struct verb pool_verbs/,/};/p' "$src/host/pool.c" | grep -o '{"[a-z]*"' |
+    tr -d '{"' >program
+echo events >>program
+names_of_table 'pool verb' >document
+compare 'control verbs of a pool' program document
+
 vnet=$src/vnet/daemon
 sed -n '/^const struct verb vnet_verbs/,/^};/p' "$vnet/control.c" | grep -o '{"[a-z]*"' |
     tr -d '{"' >program
