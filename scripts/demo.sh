@@ -1,9 +1,9 @@
 #!/bin/bash
 # Shows what tailmac does, and checks it: two networks with routers and an internet between them, a
 # VM on one, a network namespace on the other. They find and reach each other; the VM is saved, goes
-# on, is cloned; the network is killed and comes back under them. Exit code 1 when anything is not
-# as it should be. Everything it makes, a bundle and sockets of its own included, is gone at the
-# end. Prints the commands as a user would type them.
+# on, is cloned and forked; the network is killed and comes back under them. Exit code 1 when anything
+# is not as it should be. Everything it makes, a bundle and sockets of its own included, is gone at
+# the end. Prints the commands as a user would type them.
 set -euo pipefail
 export LC_ALL=C.UTF-8
 
@@ -30,6 +30,7 @@ other_mac=52:cc:cc:cc:cc:02 # b, in the office
 patience=60                 # seconds; for a slow machine, everything waits for events
 namespace=                  # the pid of one that is in it
 left_out=
+fork_macs=()
 
 end() {
     local code=$? id
@@ -127,7 +128,7 @@ watch_events() {
 # No VM may have sent a frame under another MAC than its own.
 check_macs() { # MAC...: of those that run
     check 'the MACs that frames came from' "$(net_fact '" ".join(
-        sorted(",".join(l["macs"]) for l in d["links"] if l["kind"] == "private"))' links)" \
+        sorted(",".join(l["macs"]) for l in d["links"] if l["kind"] != "tap"))' links)" \
         "$(printf '%s\n' "$@" | sort | paste -s -d ' ')"
 }
 
@@ -343,6 +344,31 @@ clone_it() {
     show tailmac delete "$twin"
 }
 
+fork_it() {
+    local id
+    say 'Forks: throwaway copies of the saved moment, each with a name and a MAC of its own.'
+    show tailmac stop "$vm" --no-sync
+    show tailmac fork "$vm" --count 3 --wait ip
+    for id in "$vm"-{1..3}; do
+        fork_macs+=("$(fact 'd["nics"][0]["mac"]' status "$id")")
+        show tailmac exec "$id" -- sh -c 'hostname; cat /etc/machine-id /proc/sys/kernel/random/boot_id'
+        check 'its name inside' "$(tailmac exec "$id" -- hostname)" "$id"
+        check 'the boot that it goes on with' \
+            "$(tailmac exec "$id" -- cat /proc/sys/kernel/random/boot_id)" "$boot"
+    done
+    say 'A file goes in by the way that exec takes, too, and out again; no network is needed for either.'
+    show tailmac cp "$lab" "$id:/tmp/lab.yaml"
+    show tailmac cp "$id:/tmp/lab.yaml" "$dir/back.yaml"
+    cmp "$lab" "$dir/back.yaml" || fail 'the file is another one'
+    say 'They leave nothing behind, and the VM goes on from the same moment as if they had not been.'
+    for id in "$vm"-{1..3}; do
+        show tailmac halt "$id"
+    done
+    show tailmac ls
+    show tailmac run "$vm" --headless --wait ready
+    check_same_boot
+}
+
 kill_the_network() {
     local again="until ping -c 1 -W 1 example.test >/dev/null 2>&1; do :; done; echo there it is"
     say 'The network dies, and is started again. Nobody is restarted, everybody talks again.'
@@ -405,7 +431,7 @@ read_with_tshark() {
     indent "$said"
     check 'plugs with frames of two MACs' "$(cut -f1,2 <<<"$said" | uniq -d)" ''
     check 'MACs' "$(cut -f3 <<<"$said" | sort -u | paste -s -d ' ')" \
-        "$(printf '%s\n' $mac "$twin_mac" ${namespace:+$other_mac} | sort | paste -s -d ' ')"
+        "$(printf '%s\n' $mac "$twin_mac" "${fork_macs[@]}" ${namespace:+$other_mac} | sort | paste -s -d ' ')"
 }
 
 [ -x "$bin/tailmac" ] || fail "$bin/tailmac is missing: run make"
@@ -419,6 +445,7 @@ look_around
 save_it
 go_on
 clone_it
+fork_it
 kill_the_network
 end_network
 read_capture
