@@ -142,6 +142,7 @@ static int match_nics(struct host *h, struct err *e)
 void boot_started(struct host *h)
 {
     struct err e;
+    AUTO_CLOSE int keeper = TAKE_FD(h->options->keeper_fd);
     if (h->options->notify_fd < 0)
         return;
     json_t *answer = line_answer_ok(NULL, host_status(h));

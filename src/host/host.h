@@ -34,6 +34,7 @@ struct host_options {
     bool fork;                  // `id` is one
     bool reserve;               // `id` is its base: it gets its name later
     bool vsock;                 // reserve: the fork can have a vsock device
+    int keeper_fd;              // of one that was in reserve: closed when it is ready; -1: none
     bool hold;                  // it stands still once it has its identity
     int lock_fd;                // of its directory, held
     int tie_fd;                 // readable when it shall end (os_process_watch()); -1: none

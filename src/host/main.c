@@ -152,6 +152,7 @@ int main(int argc, const char **argv)
         .fork = is(&a, "fork"),
         .reserve = is(&a, "reserve"),
         .vsock = a.vsock,
+        .keeper_fd = -1,
         .hold = a.hold,
         .lock_fd = a.lock_fd,
         .tie_fd = a.tie_fd,

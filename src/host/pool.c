@@ -25,8 +25,6 @@
 enum {
     MESSAGE_MAX = 64 << 10,
     LOG_MAX = 1 << 20,
-    // A fork that was just taken has work to do; making the next one would slow it down.
-    REFILL_MS = 250,
     FAILED_MS = 2000, // after a start that failed
     FDS_MIN = 3,      // of a request: lock, pipe, log
 };
@@ -39,6 +37,7 @@ struct member {
     struct event *word; // from it, or its end
     bool loaded;
     bool ending; // it was told to
+    bool taken;  // and not ready yet: making the next one would slow it down
 };
 
 struct keeper {
@@ -62,13 +61,27 @@ struct keeper {
 
 // --- members ---
 
+static bool is_here(const struct member *m)
+{
+    return !m->ending && !m->taken;
+}
+
 static int64_t count(const struct keeper *k, bool loaded)
 {
     const struct member *m;
     int64_t n = 0;
     LIST_FOREACH(m, &k->members, entry)
-        n += !m->ending && (m->loaded || !loaded);
+        n += is_here(m) && (m->loaded || !loaded);
     return n;
+}
+
+static bool is_busy(const struct keeper *k)
+{
+    const struct member *m;
+    LIST_FOREACH(m, &k->members, entry)
+        if (m->taken)
+            return true;
+    return false;
 }
 
 static json_t *status(const struct keeper *k)
@@ -114,10 +127,15 @@ static void say(struct keeper *k, json_t *answer)
 
 static void end(struct keeper *k)
 {
-    struct member *m;
+    struct member *next;
     k->draining = true;
-    LIST_FOREACH(m, &k->members, entry)
-        let_go(m);
+    for (struct member *m = LIST_FIRST(&k->members); m; m = next) {
+        next = LIST_NEXT(m, entry);
+        if (m->taken)
+            member_free(m);
+        else
+            let_go(m);
+    }
     if (LIST_EMPTY(&k->members))
         event_base_loopbreak(k->base);
 }
@@ -137,7 +155,7 @@ static void tell(struct keeper *k, const struct err *why)
 static void on_ended(struct member *m, const struct err *why)
 {
     struct keeper *k = m->keeper;
-    bool failed = !m->loaded && !m->ending;
+    bool failed = !m->loaded && is_here(m);
     member_free(m);
     if (k->draining && LIST_EMPTY(&k->members))
         event_base_loopbreak(k->base);
@@ -228,7 +246,8 @@ static int member_start(struct keeper *k, struct err *e)
     return 0;
 }
 
-// One at a time: who uses the others' guests wants the processors, too.
+// One at a time, and as long as there are others not while one that was taken comes up: who uses
+// guests wants the processors, too.
 static void on_refill(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -238,10 +257,10 @@ static void on_refill(evutil_socket_t fd, short what, void *arg)
     struct err e;
     int64_t all = count(k, false);
     int64_t loaded = count(k, true);
-    if (k->draining)
+    if (k->draining || (loaded > 0 && is_busy(k)))
         return;
     LIST_FOREACH(m, &k->members, entry)
-        if (all > k->size && !m->ending) {
+        if (all > k->size && is_here(m)) {
             let_go(m);
             all--;
         }
@@ -275,11 +294,10 @@ static pid_t give_one(struct keeper *k, const char *id, bool hold, const int *fd
 {
     struct member *m;
     LIST_FOREACH(m, &k->members, entry)
-        if (m->loaded && !m->ending && give(m, id, hold, fds, n)) {
-            pid_t pid = m->pid;
-            member_free(m);
+        if (m->loaded && is_here(m) && give(m, id, hold, fds, n)) {
+            m->taken = true;
             k->taken++;
-            return pid;
+            return m->pid;
         }
     return -1;
 }
@@ -309,7 +327,7 @@ static void verb_take(void *arg, struct request *rq, const json_t *args)
         return;
     }
     request_ok(rq, json_pack("{s:i}", "pid", (int)pid));
-    refill_after(k, REFILL_MS);
+    refill_after(k, 0);
 }
 
 static void verb_size(void *arg, struct request *rq, const json_t *args)

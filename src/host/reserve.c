@@ -68,8 +68,8 @@ static void on_word(evutil_socket_t fd, short what, void *arg)
     } else if (unpack(h->options, text, (size_t)n, &fds, &e) < 0) {
         boot_failed(h, &e);
     } else {
-        event_free(TAKE_PTR(h->reserve->word)); // before its number is another's
-        close(fd);
+        event_free(TAKE_PTR(h->reserve->word));
+        h->options->keeper_fd = fd;
         give(h);
     }
     fds_close(&fds);

@@ -4,7 +4,8 @@
 //
 // Over a socket that keeps messages apart it says once how the start went ({"ok"} or {"error"}),
 // and gets at most one message: {"id","hold"} with the descriptors of the fork's lock, of the pipe
-// that it reports to, of its log, and of what it is tied to, if anything.
+// that it reports to, of its log, and of what it is tied to, if anything. It closes the
+// socket when the fork is ready.
 #pragma once
 
 #include "host/host.h"
