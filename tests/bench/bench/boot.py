@@ -75,28 +75,34 @@ class Plain:
 
     def __init__(self, place, vm_id):
         self.argv, self.place = engine_argv(place, vm_id), place
-        self.dir = place.dir / "plain"
+        self.dir = place.dir / f"plain-{vm_id}"
         shutil.copytree(place.bundle / vm_id, self.dir)
         self.nic = place.sockets / "plain-nic"
 
-    def boot(self):
-        """Seconds from before the process is started until the guest's agent answers."""
+    @contextlib.contextmanager
+    def running(self):
+        """When the process was started, and its agent's socket."""
         with contextlib.ExitStack() as stack:
             console, agent = (socket.socketpair() for _ in range(2))
             for sock in (*console, *agent):
                 stack.callback(sock.close)
             files = {"console": console[1].fileno(), "agent": agent[1].fileno()}
-            argv = plain_argv(self.argv, files, self.place.network.path, str(self.nic))
+            argv = plain_argv(self.argv, files, self.place.net, str(self.nic))
             start = time.monotonic()
             child = subprocess.Popen(argv, cwd=self.dir, pass_fds=files.values(),
                                      stdin=subprocess.DEVNULL)
             try:
-                wait_ready(agent[0], TIMEOUT)
-                return time.monotonic() - start
+                yield start, agent[0]
             finally:
                 child.kill()
                 child.wait()
                 self.nic.unlink(missing_ok=True)
+
+    def boot(self):
+        """Seconds from before the process is started until the guest's agent answers."""
+        with self.running() as (start, agent):
+            wait_ready(agent, TIMEOUT)
+            return time.monotonic() - start
 
 
 def boot_ours(place, vm_id):

@@ -104,7 +104,7 @@ class Serial:
             ours.settimeout(TIMEOUT)
         self.console, self.port = pairs["console"][0], pairs["port"][0]
         files = {name: theirs.fileno() for name, (_, theirs) in pairs.items()}
-        argv = plain_argv(plain.argv, files, place.network.path, str(plain.nic))
+        argv = plain_argv(plain.argv, files, place.net, str(plain.nic))
         argv += ["-device", "virtio-serial-pci,id=bench", "-chardev", f"socket,id=port,fd={files['port']}",
                  "-device", "virtserialport,bus=bench.0,chardev=port,name=bench"]
         self.child = subprocess.Popen(argv, cwd=plain.dir, pass_fds=files.values(), stdin=subprocess.DEVNULL)

@@ -11,13 +11,14 @@ import time
 from xml.sax.saxutils import escape
 
 from .agent import wait_ready
-from .place import TIMEOUT, timed
+from .place import TIMEOUT, Network, bound, timed
 
-NAME = "bench"
+NAME, MAC = "bench", "52:cc:cc:cc:cc:0f"
 START = 30
+LOOPBACK = ("127.0.0.1", 0)
 
-# The machine of src/engine/qemu/argv.c in libvirt's words. Its NIC is a user-mode one: libvirt has
-# none on a datagram socket.
+# The machine of src/engine/qemu/argv.c in libvirt's words. Its frames are datagrams, too, but UDP's:
+# libvirt has no NIC on a Unix socket.
 DOMAIN = """<domain type='{kind}'>
   <name>{name}</name>
   <memory unit='b'>{memory}</memory>
@@ -39,7 +40,11 @@ DOMAIN = """<domain type='{kind}'>
       <target dev='vda' bus='virtio'/>
     </disk>
     <controller type='usb' model='none'/>
-    <interface type='user'><model type='virtio'/></interface>
+    <interface type='udp'>
+      <mac address='{mac}'/>
+      <source address='127.0.0.1' port='{network}'><local address='127.0.0.1' port='{nic}'/></source>
+      <model type='virtio'/>
+    </interface>
     <serial type='null'/>
     <channel type='unix'>
       <source mode='bind' path='{agent}'/>
@@ -68,6 +73,11 @@ def missing():
     return None
 
 
+def free_port():
+    with bound(socket.AF_INET, LOOPBACK) as probe:
+        return probe.getsockname()[1]
+
+
 class Libvirt:
     """As root libvirtd would be the system's; it runs as nobody, who has a session of his own."""
 
@@ -80,6 +90,7 @@ class Libvirt:
             self.env[f"XDG_{kind.upper()}_HOME"] = str(self.dir / kind)
         self.dir.mkdir()
         self.sockets.mkdir()
+        self.network = Network(bound(socket.AF_INET, LOOPBACK))
         self.agent = self.sockets / "agent"
         self.socket = self.sockets / "libvirt" / "libvirt-sock"
         if os.geteuid() == 0:
@@ -139,7 +150,8 @@ class Libvirt:
         xml.write_text(DOMAIN.format(kind="kvm" if engine["accelerator"] == "kvm" else "qemu",
                                      name=NAME, memory=config["memorySize"], dir=copy,
                                      machine=engine["machine"], cpu=cpu_xml(engine["cpu"]),
-                                     cmdline=escape(config["cmdline"]), agent=self.agent))
+                                     cmdline=escape(config["cmdline"]), agent=self.agent, mac=MAC,
+                                     network=self.network.sock.getsockname()[1], nic=free_port()))
         self.own(xml)
         self.virsh("define", xml)
 
@@ -158,3 +170,6 @@ class Libvirt:
         self.daemon.terminate()
         self.daemon.wait()
         self.log.close()
+        self.network.close()
+        shutil.rmtree(self.dir)
+        shutil.rmtree(self.sockets)

@@ -45,24 +45,47 @@ def timed(argv, **options):
 
 
 class Network:
-    """A datagram socket that takes frames and says nothing: a guest's cable has another end."""
+    """Datagrams are frames: takes all of them and says nothing, for a guest's cable has another end, and
+    remembers when who first spoke. What QEMU says for a guest that it restored (RARP) does not count."""
+    END, RARP = b"end", b"\x80\x35"
 
-    def __init__(self, path):
-        self.path = str(path)
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.sock.bind(self.path)
+    def __init__(self, sock):
+        self.sock, self.first, self.heard = sock, {}, threading.Condition()
         self.thread = threading.Thread(target=self.drain, daemon=True)
         self.thread.start()
 
     def drain(self):
-        while self.sock.recv(65536) != b"end":
-            pass
+        while (frame := self.sock.recv(65536)) != self.END:
+            sender = frame[6:12]
+            if sender in self.first or frame[12:14] == self.RARP:
+                continue
+            with self.heard:
+                self.first[sender] = time.monotonic()
+                self.heard.notify_all()
+
+    def forget(self):
+        with self.heard:
+            self.first.clear()
+
+    def wait_first(self, mac):
+        """When the first frame from `mac` came since forget(); waits for it."""
+        sender = bytes.fromhex(mac.replace(":", ""))
+        with self.heard:
+            if not self.heard.wait_for(lambda: sender in self.first, TIMEOUT):
+                raise RuntimeError(f"no frame from {mac} within {TIMEOUT} s; {len(self.first)} others spoke")
+            return self.first[sender]
 
     def close(self):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
-            last.sendto(b"end", self.path)
+        with socket.socket(self.sock.family, socket.SOCK_DGRAM) as last:
+            last.sendto(self.END, self.sock.getsockname())
         self.thread.join()
         self.sock.close()
+
+
+def bound(family, address):
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock.bind(address)
+    return sock
 
 
 class Place:
@@ -77,7 +100,8 @@ class Place:
         self.bundle.mkdir()
         self.env = os.environ | {"TAILMAC_HOME": str(self.bundle), "LC_ALL": "C.UTF-8",
                                  "XDG_RUNTIME_DIR": str(self.sockets)}
-        self.network = Network(self.sockets / "net")
+        self.net = str(self.sockets / "net")
+        self.network = Network(bound(socket.AF_UNIX, self.net))
         self.suffix = self.sockets.name[3:]
 
     def __enter__(self):
@@ -98,15 +122,19 @@ class Place:
         """Seconds that `tailmac ARGS` takes."""
         return timed([TAILMAC, *args], env=self.env)
 
-    def status(self, vm_id):
-        text = subprocess.run([str(TAILMAC), "--format", "json", "status", vm_id], env=self.env,
+    def json(self, *args):
+        """What `tailmac ARGS` answers."""
+        text = subprocess.run([str(TAILMAC), "--format", "json", *map(str, args)], env=self.env,
                               check=True, stdout=subprocess.PIPE, timeout=TIMEOUT).stdout
         return json.loads(text)
+
+    def status(self, vm_id):
+        return self.json("status", vm_id)
 
     def vm(self, name, *options):
         """A new VM from the tiny image, 256 MiB, on the silent network; its id."""
         vm_id = f"{name}-{self.suffix}"  # names of NIC sockets are shared by all of /tmp
-        self.tailmac("create", vm_id, "--image", IMAGE, "--sock", self.network.path, *options)
+        self.tailmac("create", vm_id, "--image", IMAGE, "--sock", self.net, *options)
         return vm_id
 
     @contextlib.contextmanager

@@ -51,7 +51,7 @@ class Figure:
         """The median and the worst of twenty."""
         if not values:
             return "-"
-        digits = 3 if self.unit == "s" else 0
+        digits = {"s": 3, "%": 2}.get(self.unit, 0)
         return f"{statistics.median(values):.{digits}f} / {p95(values, self.more):.{digits}f}"
 
 
