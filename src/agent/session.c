@@ -4,6 +4,7 @@
 #include "agent/clock.h"
 #include "agent/load.h"
 #include "agent/mac.h"
+#include "agent/priority.h"
 #include "agent/set.h"
 #include "agent/why.h"
 
@@ -37,6 +38,11 @@ void session_sent(struct session *s, size_t n)
 {
     s->out_len -= n;
     memmove(s->out, s->out + n, s->out_len);
+    if (s->out_len || !s->hurried)
+        return;
+    s->hurried = false;
+    priority_set(PRIORITY_NORMAL);
+    set_log(&s->report);
 }
 
 // --- frames out ---
@@ -233,14 +239,21 @@ static void answer(struct session *s, const struct wire_frame *f)
 {
     struct outcome o = {0};
     char id[ID_MAX] = "";
-    bool done = perform(f, &o) == 0;
+    bool done;
 
+    // A new MAC wakes up programs that have much to do about it, and a fork waits for the answer.
+    if (f->type == WIRE_SET) {
+        priority_set(PRIORITY_FIRST);
+        s->hurried = true;
+    }
+    done = perform(f, &o) == 0;
     wire_get(f, "id", id, sizeof id);
     // What a request changed is known before it counts as done.
     if (done && session_nics_changed(s) != 0)
         fprintf(stderr, "tailmac-agent: changed NICs are told later\n");
     send_answer(s, f->type, id, &o, done);
-    set_log(&o.report);
+    if (f->type == WIRE_SET)
+        s->report = o.report;
 }
 
 static void dispatch(struct session *s, const struct wire_frame *f)

@@ -4,12 +4,15 @@
 
 #include "agent/commands.h"
 #include "agent/nics.h"
+#include "agent/set.h"
 #include "agent/wire.h"
 
 struct session {
     uint32_t nonce;   // of the open session; 0: Host has not said HELLO yet
     struct nics told; // what Host knows
     struct commands commands;
+    bool hurried;             // by a SET whose answer is not written yet
+    struct set_report report; // its outcome
     struct wire_decoder in;
     size_t out_len; // bytes in out that wait to be written
     unsigned char in_buf[2 * WIRE_FRAME_MAX];
