@@ -1,7 +1,6 @@
 """A fork, to its guest's own first frame and to ready, beside the other ways to a guest that runs; and
 what forks cost."""
 import contextlib
-import os
 import resource
 import subprocess
 import time
@@ -11,6 +10,7 @@ from . import libvirt
 from .agent import wait_ready
 from .boot import Plain
 from .place import TAILMAC, TIMEOUT, settle
+from .relay import Vnet
 from .save import Theirs
 from .table import Figure, Sheet
 from .talker import make_talk
@@ -20,6 +20,7 @@ MANY, LINEAR = (1, 2, 4, 8), 1.25  # at once; what one of the most may take besi
 IDLE, MEMORY, PERCENT = 10, 40, 0.5  # at once; MiB and CPU of each
 REST = 20  # seconds: what a guest does after a resume is over, and as long it is watched
 KIB = 1024
+LAB = "networks: { net: { lan: 192.168.52.1/24 } }"
 
 
 class Way:
@@ -219,11 +220,12 @@ def processes(forks):
 
 
 class Quiet:
-    """A base whose guest does nothing."""
+    """A base whose guest has nothing to do. In a lab: one that gets no address asks for one all the time."""
 
-    def __init__(self, place):
-        self.place, self.id = place, place.vm("quiet")
-        self.place.tailmac("run", self.id, "--headless", "--wait", "ready")
+    def __init__(self, place, lab):
+        self.place, self.id, self.net = place, place.vm("quiet"), lab.dir / "net"
+        self.place.tailmac("run", self.id, "--headless", "--attach-network", self.net)
+        self.place.tailmac("wait", self.id, "--for", "ip")
         self.place.tailmac("stop", self.id)
         self.fork(1)  # has the state verified
 
@@ -235,7 +237,7 @@ class Quiet:
     @contextlib.contextmanager
     def forks(self, count, *options):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        forks = self.place.json("fork", self.id, "--count", count, *options)["forks"]
+        forks = self.place.json("fork", self.id, "--count", count, "--network", self.net, *options)["forks"]
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         try:
             yield forks, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -266,7 +268,7 @@ def pss(pid):
 def idle(quiet, figures, progress):
     memory = Figure(f"PSS of an idle fork, {IDLE} at once", f"{MEMORY} MiB", 1.0, unit="MiB")
     work = Figure(f"CPU of an idle fork, {IDLE} at once", f"{PERCENT} % of a core", 1.0, unit="%")
-    with quiet.forks(IDLE) as (forks, _):
+    with quiet.forks(IDLE, "--wait", "ip") as (forks, _):
         time.sleep(REST)
         before = [cpu_of(pid) for pid in processes(forks)]
         time.sleep(REST)
@@ -281,9 +283,10 @@ def idle(quiet, figures, progress):
 
 def measure(place, rounds, figures, progress):
     sheets = [race(place, rounds, figures, progress)]
-    quiet = Quiet(place)
-    sheets.append(parallel(quiet, rounds, figures, progress))
-    idle(quiet, figures, progress)
+    with Vnet(place, "fork", count=0, lab=LAB) as lab:
+        quiet = Quiet(place, lab)
+        sheets.append(parallel(quiet, rounds, figures, progress))
+        idle(quiet, figures, progress)
     for vm_id in place.ids():
         place.tailmac("delete", vm_id)
     return sheets
