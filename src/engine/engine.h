@@ -36,9 +36,10 @@ struct engine_nic {
     int socket_fd;  // NIC_SOCKET: Host's socket; the engine duplicates it
 };
 
-// A saved state to start from: what engine_ops.save wrote, and the document it returned.
+// A state to start from: what engine_ops.save wrote, and the document it returned.
 struct engine_saved {
     int dir_fd;
+    int stream_fd; // instead of dir_fd, unless -1: what another's send writes; then its describe
     const json_t *engine;
     // A fork: the guest's memory is a private copy-on-write of the saved one, whose digest was
     // checked before. Else it is a copy, which other processes (a vsock device) may share.
@@ -92,6 +93,10 @@ struct engine_ops {
     // the same to restore it. Afterwards the guest stays paused: quit, or resume when the save is
     // not wanted after all.
     void (*save)(struct engine *en, int dir_fd, bool sync, engine_saved_done *done, void *arg);
+
+    // Writes all of the paused guest, its memory included, to fd: what an engine that is started
+    // with the other end as its stream_fd reads. As after a save the guest stays paused.
+    void (*send)(struct engine *en, int fd, engine_done *done, void *arg);
 
     // The cable of a NIC, as the guest sees it.
     void (*nic_link)(struct engine *en, int nic, bool up, engine_done *done, void *arg);

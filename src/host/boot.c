@@ -260,6 +260,7 @@ static int start_engine(struct host *h, int console_fd, int agent_fd, struct err
     if (h->vsock && !h->manifest && vsock_fd < 0)
         return -1;
     struct engine_saved saved = {.dir_fd = saved_fd,
+                                 .stream_fd = -1,
                                  .engine = json_object_get(h->manifest, "engine"),
                                  .private_ram = h->reserve ? !h->options->vsock
                                                            : h->fork && fork_cid(h->fork) == 0};

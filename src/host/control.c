@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/mem.h"
 #include "host/fork.h"
 #include "host/guest.h"
@@ -126,12 +127,32 @@ static void verb_stop(void *arg, struct request *rq, const json_t *args)
         wait_for_end(h, rq);
         return;
     }
-    if (save_start(h, sync, &e) < 0)
+    if (save_start(h, &(struct save_order){.sync = sync}, &e) < 0)
         request_error(rq, &e);
     else if (json_is_false(json_object_get(args, "wait")))
         request_ok(rq, NULL);
     else
         wait_for_end(h, rq);
+}
+
+// The directory of a VM that a client is about to make comes along.
+static void verb_keep(void *arg, struct request *rq, const json_t *args)
+{
+    struct host *h = arg;
+    struct err e;
+    const char *id = json_string_value(json_object_get(args, "id"));
+    AUTO_CLOSE int fd = request_take_fd(rq);
+    const struct save_order order = {
+        .sync = json_is_true(json_object_get(args, "sync")), .keep = rq, .id = id, .vm_fd = fd};
+    if (!h->fork)
+        err_set(&e, ERR_USAGE, "it is no fork: 'stop' saves it");
+    else if (!id || fd < 0)
+        err_set(&e, ERR_USAGE, "keep needs an id and a directory");
+    else if (fork_check_keep(h->fork, &e) == 0 && save_start(h, &order, &e) == 0) {
+        fd = -1;
+        return;
+    }
+    request_error(rq, &e);
 }
 
 static void verb_halt(void *arg, struct request *rq, const json_t *args)
@@ -273,17 +294,11 @@ static void verb_resize(void *arg, struct request *rq, const json_t *args)
 }
 
 const struct verb host_verbs[] = {
-    {"status", verb_status},
-    {"stop", verb_stop},
-    {"halt", verb_halt},
-    {"pause", verb_pause},
-    {"resume", verb_resume},
-    {"release", verb_release},
-    {"attach", verb_attach},
-    {"detach", verb_detach},
-    {"exec", verb_exec},
-    {"guest", verb_guest},
-    {"signal", verb_signal},
-    {"resize", verb_resize},
-    {0},
+    {"status", verb_status},   {"stop", verb_stop},
+    {"keep", verb_keep},       {"halt", verb_halt},
+    {"pause", verb_pause},     {"resume", verb_resume},
+    {"release", verb_release}, {"attach", verb_attach},
+    {"detach", verb_detach},   {"exec", verb_exec},
+    {"guest", verb_guest},     {"signal", verb_signal},
+    {"resize", verb_resize},   {0},
 };

@@ -2,6 +2,7 @@
 #include "host/fork.h"
 
 #include <ctype.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "host/names.h"
+#include "vm/disk.h"
 #include "vm/fork.h"
 #include "vm/qcow2.h"
 
@@ -51,6 +53,13 @@ bool fork_will_hold(const struct fork *f)
 bool fork_is_held(const struct fork *f)
 {
     return f->held;
+}
+
+int fork_check_keep(const struct fork *f, struct err *e)
+{
+    if (f->held)
+        return err_set(e, ERR_BUSY, "it is held: 'tailmac release' lets it go first");
+    return f->identified ? 0 : err_set(e, ERR_BUSY, "it has no identity of its own yet");
 }
 
 json_t *fork_status(const struct fork *f)
@@ -179,6 +188,37 @@ void fork_free(struct fork *f)
     json_decref(f->facts);
     free(f->hostname);
     free(f);
+}
+
+static int make_disk(const struct host *h, int dir_fd, struct err *e)
+{
+    const struct fork *f = h->fork;
+    if (f->overlay_fd < 0)
+        return 0;
+    if (h->layers.count == LAYERS_MAX)
+        return err_set(e, ERR_FAILED, "its disk rests on %d others, which is too many", LAYERS_MAX);
+    struct layers all = {.count = h->layers.count + 1};
+    all.of[0] = (struct layer){.fd = f->overlay_fd, .format = "qcow2"};
+    memcpy(&all.of[1], h->layers.of, (size_t)h->layers.count * sizeof *all.of);
+    return disk_make_whole(dir_fd, VM_DISK, "qcow2", &all, e);
+}
+
+static int make_variables(const struct fork *f, int dir_fd, struct err *e)
+{
+    if (f->variables_fd < 0)
+        return 0;
+    AUTO_CLOSE int below = openat(f->base.fd, VM_AUX, O_RDONLY | O_CLOEXEC);
+    if (below < 0)
+        return err_sys(e, "cannot open %s", VM_AUX);
+    const struct layers all = {
+        .of = {{.fd = f->variables_fd, .format = "qcow2"}, {.fd = below, .format = "raw"}},
+        .count = 2};
+    return disk_make_whole(dir_fd, VM_AUX, "raw", &all, e);
+}
+
+int fork_make_files(const struct host *h, int dir_fd, struct err *e)
+{
+    return make_disk(h, dir_fd, e) < 0 ? -1 : make_variables(h->fork, dir_fd, e);
 }
 
 // --- the start ---

@@ -26,6 +26,10 @@ void fork_nameless(struct host *h, const struct err *why);
 // guest runs, with the time when it began.
 void fork_release(struct host *h, uint64_t at, struct request *rq);
 
+// The guest's disk and firmware variables, whole, in that directory, which has none; for a thread,
+// while the guest stands still.
+int fork_make_files(const struct host *h, int dir_fd, struct err *e);
+int fork_check_keep(const struct fork *f, struct err *e); // whether it can be kept now
 bool fork_will_hold(const struct fork *f);
 bool fork_is_held(const struct fork *f);
 

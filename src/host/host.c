@@ -280,7 +280,7 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
         host_halt(h, "interrupted");
     } else if (sig != SIGINT || h->fork) {
         host_halt(h, "Host was told to end");
-    } else if (save_start(h, true, &e) < 0) {
+    } else if (save_start(h, &(struct save_order){.sync = true}, &e) < 0) {
         log_line("%s", e.msg);
     }
 }

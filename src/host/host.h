@@ -132,7 +132,14 @@ void macs_give(struct host *h, struct host_nic *n, const struct mac *mac);
 void macs_given(struct host *h, struct host_nic *n, const struct settings *s);
 
 // save.c
-int save_start(struct host *h, bool sync, struct err *e); // refuses, or answers h->waiting later
+struct save_order {
+    bool sync;
+    struct request *keep; // a fork is to become a VM and go on, and this to be told; NULL: `stop`
+    const char *id;       // that VM's
+    int vm_fd;            // its directory, taken unless save_start() refuses
+};
+// Refuses, or answers `keep`, or h->waiting, later.
+int save_start(struct host *h, const struct save_order *order, struct err *e);
 
 // control.c
 extern const struct verb host_verbs[];

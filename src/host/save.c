@@ -1,20 +1,22 @@
 // `stop`: pause, let the engine write its state, manifest, publish, end. Until the state is
-// published nothing is lost: whatever fails, the guest goes on.
+// published nothing is lost: whatever fails, the guest goes on. `keep`: the same of a fork, into
+// another VM's directory, after which the guest goes on, too.
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "host/host.h"
+#include "host/keep.h"
 
 struct save_job {
     struct host *host;
+    struct save_order order;
+    char *id;        // of the VM whose state it is
     enum state from; // what it was doing before
     char *reason;    // and why
-    bool sync;
-    bool unplugged; // the vsock device
-    bool quiet;     // agent and guest stand still, or are about to
+    bool unplugged;  // the vsock device
+    bool quiet;      // agent and guest stand still, or are about to
     int dir_fd;
 };
 
@@ -22,12 +24,19 @@ static void free_job(struct save_job *job)
 {
     if (job->dir_fd >= 0)
         close(job->dir_fd);
+    if (job->order.keep)
+        close(job->order.vm_fd);
+    free(job->id);
     free(job->reason);
     free(job);
 }
 
-static void answer_failed(struct host *h, const struct err *why)
+static void answer_failed(struct host *h, struct request *keep, const struct err *why)
 {
+    if (keep) {
+        request_error(keep, why);
+        return;
+    }
     for (int i = 0; i < h->waiting_count; i++)
         request_error(h->waiting[i], why);
     h->waiting_count = 0;
@@ -40,8 +49,16 @@ static void on_gone_on(void *arg, const struct err *why)
         host_enter(h, ST_PAUSED, why->msg);
 }
 
-// Where it was, with all that it had.
-static void go_back(struct host *h, enum state from, bool quiet, const char *reason)
+// What was kept is kept, whether the guest goes on or not.
+static void on_kept_gone_on(void *arg, const struct err *why)
+{
+    (void)why;
+    request_ok(arg, NULL);
+}
+
+// Where it was, with all that it had. `kept`: told when it is there; NULL: nobody.
+static void go_back(struct host *h, enum state from, bool quiet, const char *reason,
+                    struct request *kept)
 {
     host_input(h, IN_NOT_SAVED, NULL);
     if (quiet) {
@@ -51,10 +68,12 @@ static void go_back(struct host *h, enum state from, bool quiet, const char *rea
     if (from == ST_RUNNING && !quiet) {
         host_enter(h, from, reason);
     } else if (from == ST_RUNNING) {
-        h->ops->resume(h->engine, on_gone_on, h);
+        h->ops->resume(h->engine, kept ? on_kept_gone_on : on_gone_on, kept ? (void *)kept : h);
     } else {
         h->ops->pause(h->engine, NULL, NULL); // it may have been woken
         host_enter(h, from, reason);
+        if (kept)
+            request_ok(kept, NULL);
     }
 }
 
@@ -63,7 +82,8 @@ static void fail(struct save_job *job, const struct err *why)
     struct host *h = job->host;
     struct err e = *why;
     log_line("save: %s", e.msg);
-    saved_abandon(h->vm.fd);
+    saved_abandon(job->order.vm_fd);
+    struct request *keep = job->order.keep;
     enum state from = job->from;
     bool unplugged = job->unplugged;
     bool quiet = job->quiet;
@@ -71,16 +91,29 @@ static void fail(struct save_job *job, const struct err *why)
     free_job(job);
     if (h->state == ST_PANICKED) {
         err_set(&e, ERR_FAILED, "cannot save the state: %s", h->reason);
-        answer_failed(h, &e);
+        answer_failed(h, keep, &e);
         return;
     }
-    if (h->state != ST_SAVING || why->code == ERR_NOT_RUNNING)
-        return; // the VM ends: by a halt that came in between, or its engine has; who waits is told
-    err_wrap(&e, "cannot save the state (nothing is lost: the guest is as before)");
-    answer_failed(h, &e);
-    go_back(h, from, quiet, reason);
+    // The VM ends: by a halt that came in between, or its engine has. Who waits for that is told.
+    bool ends = h->state != ST_SAVING || why->code == ERR_NOT_RUNNING;
+    if (!ends)
+        err_wrap(&e, "cannot save the state (nothing is lost: the guest is as before)");
+    if (!ends || keep)
+        answer_failed(h, keep, &e);
+    if (ends)
+        return;
+    go_back(h, from, quiet, reason, NULL);
     if (unplugged)
         host_plug_vsock(h);
+}
+
+// Why the save cannot go on, if it cannot.
+static const struct err *check(const struct save_job *job, const struct err *why, struct err *e)
+{
+    if (why || job->host->state == ST_SAVING)
+        return why;
+    err_set(e, ERR_FAILED, "the save was cut short");
+    return e;
 }
 
 static json_t *nics_of(const struct host *h)
@@ -99,30 +132,39 @@ static json_t *nics_of(const struct host *h)
 static int publish(struct save_job *job, json_t *engine, struct err *e)
 {
     struct host *h = job->host;
-    json_t *files = saved_file_facts(&h->vm, e);
-    json_t *manifest =
-        json_pack("{s:s, s:O, s:o, s:o*, s:b, s:o, s:b}", "id", h->options->id, "engine", engine,
-                  "nics", nics_of(h), "files", files, "agent", h->agent_expected, "config",
-                  config_to_json(&h->vm.config), "synced", job->sync);
-    int result = files ? saved_publish(h->vm.fd, job->dir_fd, manifest, job->sync, e) : -1;
+    const struct save_order *o = &job->order;
+    const struct vm vm = {.fd = o->vm_fd, .config = h->vm.config}; // which looks at no more
+    json_t *files = saved_file_facts(&vm, e);
+    json_t *config = config_to_json(&h->vm.config);
+    if (o->keep && h->vm.config.disk_format)
+        json_object_set_new(config, "diskFormat", json_string("qcow2"));
+    json_t *manifest = json_pack("{s:s, s:O, s:o, s:o*, s:b, s:o, s:b}", "id", job->id, "engine",
+                                 engine, "nics", nics_of(h), "files", files, "agent",
+                                 h->agent_expected, "config", config, "synced", o->sync);
+    int result = files ? saved_publish(o->vm_fd, job->dir_fd, manifest, o->sync, e) : -1;
     json_decref(manifest);
     return result;
 }
 
-static void on_saved(void *arg, json_t *engine, const struct err *why)
+// The fork's guest goes on; what it was is kept.
+static void kept(struct save_job *job)
 {
-    struct save_job *job = arg;
     struct host *h = job->host;
-    struct err e;
-    if (h->state != ST_SAVING) {
-        err_set(&e, ERR_FAILED, "the save was cut short");
-        why = &e;
-    } else if (!why && publish(job, engine, &e) < 0) {
-        why = &e;
-    }
-    json_decref(engine);
-    if (why) {
-        fail(job, why);
+    struct request *keep = job->order.keep;
+    enum state from = job->from;
+    bool unplugged = job->unplugged;
+    AUTO_FREE char *reason = TAKE_PTR(job->reason);
+    free_job(job);
+    go_back(h, from, true, reason, keep);
+    if (unplugged)
+        host_plug_vsock(h);
+}
+
+static void saved(struct save_job *job)
+{
+    struct host *h = job->host;
+    if (job->order.keep) {
+        kept(job);
         return;
     }
     free_job(job);
@@ -130,13 +172,18 @@ static void on_saved(void *arg, json_t *engine, const struct err *why)
     host_end(h, ENDED_SAVED);
 }
 
-// Why the save cannot go on, if it cannot.
-static const struct err *check(const struct save_job *job, const struct err *why, struct err *e)
+static void on_saved(void *arg, json_t *engine, const struct err *why)
 {
-    if (why || job->host->state == ST_SAVING)
-        return why;
-    err_set(e, ERR_FAILED, "the save was cut short");
-    return e;
+    struct save_job *job = arg;
+    struct err e;
+    why = check(job, why, &e);
+    if (!why && publish(job, engine, &e) < 0)
+        why = &e;
+    json_decref(engine);
+    if (why)
+        fail(job, why);
+    else
+        saved(job);
 }
 
 static void on_paused(void *arg, const struct err *why)
@@ -145,12 +192,14 @@ static void on_paused(void *arg, const struct err *why)
     struct host *h = job->host;
     struct err e;
     why = check(job, why, &e);
-    if (!why && (job->dir_fd = saved_begin(h->vm.fd, &e)) < 0)
+    if (!why && (job->dir_fd = saved_begin(job->order.vm_fd, &e)) < 0)
         why = &e;
     if (why)
         fail(job, why);
+    else if (job->order.keep)
+        keep_state(h, job->order.vm_fd, job->dir_fd, job->order.sync, on_saved, job);
     else
-        h->ops->save(h->engine, job->dir_fd, job->sync, on_saved, job);
+        h->ops->save(h->engine, job->dir_fd, job->order.sync, on_saved, job);
 }
 
 static void quiesce(struct save_job *job)
@@ -193,7 +242,7 @@ static void on_woken(void *arg, const struct err *why)
         job->host->ops->vsock_unplug(job->host->engine, on_unplugged, job);
 }
 
-int save_start(struct host *h, bool sync, struct err *e)
+int save_start(struct host *h, const struct save_order *order, struct err *e)
 {
     enum state from = h->state;
     AUTO_FREE char *reason = xstrdup(h->reason);
@@ -203,7 +252,10 @@ int save_start(struct host *h, bool sync, struct err *e)
         return -1;
     struct save_job *job = xcalloc(1, sizeof *job);
     *job = (struct save_job){
-        .host = h, .from = from, .reason = TAKE_PTR(reason), .sync = sync, .dir_fd = -1};
+        .host = h, .order = *order, .from = from, .reason = TAKE_PTR(reason), .dir_fd = -1};
+    job->id = xstrdup(order->keep ? order->id : h->options->id);
+    if (!order->keep)
+        job->order.vm_fd = h->vm.fd;
     h->agent_expected = agent_is_ready(h->agent);
     if (h->vsock && from != ST_RUNNING) // only a guest that runs lets go of a device
         h->ops->resume(h->engine, on_woken, job);

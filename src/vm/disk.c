@@ -134,20 +134,21 @@ static int grow_qcow2(int dirfd, const char *name, uint64_t size, struct err *e)
     return result;
 }
 
-int disk_make_whole(int dirfd, const struct layers *from, struct err *e)
+int disk_make_whole(int dirfd, const char *name, const char *format, const struct layers *from,
+                    struct err *e)
 {
     json_t *node = layers_node(from, 0);
     AUTO_FREE char *source = json_dumps(node, JSON_COMPACT);
     json_decref(node);
-    static const char *const fixed[] = {"qemu-img", "convert", "-q", "-O", "qcow2", "--"};
+    const char *const fixed[] = {"qemu-img", "convert", "-q", "-O", format, "--"};
     struct argv a = {0};
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         argv_add(&a, "%s", fixed[i]);
     argv_add(&a, "json:%s", source);
-    argv_add(&a, "%s", VM_DISK);
+    argv_add(&a, "%s", name);
     int result = run_qemu_img(dirfd, a.v, from, e);
     argv_free(&a);
-    return result < 0 ? err_wrap(e, "cannot make %s whole", VM_DISK) : 0;
+    return result < 0 ? err_wrap(e, "cannot make %s whole", name) : 0;
 }
 
 int disk_grow(int dirfd, const char *name, uint64_t size, struct err *e)

@@ -30,9 +30,10 @@ int disk_make(int dirfd, const char *name, uint64_t size, struct err *e);
 // Makes a VM_DISK that holds what differs from its parent's.
 int disk_make_linked(int dirfd, uint64_t size, const struct disk_link *link, struct err *e);
 
-// Makes a VM_DISK that holds all of these layers' content: linked to nothing. Needs qemu-img.
+// Makes an image that holds all of these layers' content: linked to nothing. Needs qemu-img.
 struct layers;
-int disk_make_whole(int dirfd, const struct layers *from, struct err *e);
+int disk_make_whole(int dirfd, const char *name, const char *format, const struct layers *from,
+                    struct err *e);
 
 // An empty qcow2 image without a name, gone with the last who has it open. `dirfd` says on which
 // file system.

@@ -87,6 +87,14 @@ int part_new_identity(int dirfd, struct err *e)
     return file_write_atomic(dirfd, VM_MACHINE_ID, text, (size_t)n, true, e);
 }
 
+static bool is_one_of(const char *name, const char *const *names)
+{
+    for (; names && *names; names++)
+        if (strcmp(name, *names) == 0)
+            return true;
+    return false;
+}
+
 // What another VM does not get. Logs with what rotation made of them: "host.log", "host.log.1".
 static bool stays_behind(const char *name)
 {
@@ -101,7 +109,7 @@ static bool stays_behind(const char *name)
 }
 
 struct copying {
-    const char *but; // left out; may be NULL
+    const char *const *but; // left out; may be NULL
     file_progress *progress;
     void *arg;
 };
@@ -151,7 +159,7 @@ static int copy_level(int from, int to, int depth, const struct copying *c, stru
         const char *name = entry->d_name;
         // Half-made, half-removed, or a temporary of a writer that was killed.
         bool hidden = name[0] == '.' && strcmp(name, VM_RETIRED) != 0;
-        bool left_out = stays_behind(name) || (c->but && strcmp(name, c->but) == 0);
+        bool left_out = stays_behind(name) || is_one_of(name, c->but);
         if (hidden || (depth == 0 && left_out))
             continue;
         if (fstatat(from, name, &st, 0) < 0)
@@ -165,7 +173,8 @@ static int copy_level(int from, int to, int depth, const struct copying *c, stru
     return 0;
 }
 
-int parts_copy(int from, int to, const char *but, file_progress *progress, void *arg, struct err *e)
+int parts_copy(int from, int to, const char *const *but, file_progress *progress, void *arg,
+               struct err *e)
 {
     const struct copying c = {.but = but, .progress = progress, .arg = arg};
     return copy_level(from, to, 0, &c, e);

@@ -15,8 +15,8 @@ int part_install_disk(int dirfd, const char *source, file_progress *progress, vo
 // A new random UUID as the machine's identity.
 int part_new_identity(int dirfd, struct err *e);
 
-// Copies all of a VM but its configuration, lock, logs and what belongs to a running one, and the
-// file `but` (may be NULL). Sizes, holes, modes and times of the files stay: a saved state is bound
-// to its disk by them.
-int parts_copy(int from, int to, const char *but, file_progress *progress, void *arg,
+// Copies all of a VM but its configuration, lock, logs and what belongs to a running one, and what
+// `but` names (ends with NULL; may be NULL). Sizes, holes, modes and times of the files stay: a
+// saved state is bound to its disk by them.
+int parts_copy(int from, int to, const char *const *but, file_progress *progress, void *arg,
                struct err *e);

@@ -300,7 +300,7 @@ static void firmware_is_a_pair_of_flashes(void **state)
 static void an_identity_and_a_state_are_passed_on(void **state)
 {
     struct world *w = *state;
-    struct engine_saved saved = {.dir_fd = -1};
+    struct engine_saved saved = {.dir_fd = -1, .stream_fd = -1};
     w->engine.machine.uuid = xstrdup("01234567-89ab-cdef-0123-456789abcdef");
     w->spec.saved = &saved;
     build(w);

@@ -47,12 +47,14 @@ struct engine {
 
     struct op *starting; // answered when the guest is loaded and paused
     int saved_dir;       // while starting from a saved state, else -1
+    int stream_fd;       // the same, out of another engine
     json_t *saved;       // its document
     bool ram_loading;    // a thread fills ram_fd: ENGINE_EXITED waits for it
     bool ram_loaded;     // the saved RAM is in ram_fd
     bool qmp_ready;
     struct err ram_error;  // why it is not; code 0: none
     struct save *save;     // a save under way
+    struct op *sending;    // a send
     struct replug *replug; // a NIC on its way out and in
     struct unplug *unplug; // a device on its way out
     bool vsock;            // there is a place for a vsock device
@@ -90,6 +92,12 @@ bool save_copying(const struct engine *en);
 void qemu_save(struct engine *en, int dir_fd, bool sync, engine_saved_done *done, void *arg);
 void migration_event(struct engine *en, const char *status);
 void save_abort(struct engine *en, const struct err *why); // the engine ended in the middle
+
+// send.c
+void qemu_send(struct engine *en, int fd, engine_done *done, void *arg);
+void send_over(struct engine *en, bool completed);       // says QEMU
+void send_end(struct engine *en, const struct err *why); // no send under way is fine
+void ram_in_stream(struct engine *en, bool is);          // before a migration of either way
 
 // nic.c
 void nic_link(struct engine *en, int nic, bool up, engine_done *done, void *arg);

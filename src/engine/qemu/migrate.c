@@ -164,6 +164,7 @@ static void on_nat_detached(void *arg, const json_t *result, const struct err *w
         return;
     }
     en->migrating = true;
+    ram_in_stream(en, false);
     qmp_call(en->qmp, "getfd", json_pack("{s:s}", "fdname", "state"), fd, NULL, NULL);
     qmp_call(en->qmp, "migrate", json_pack("{s:s}", "uri", "fd:state"), -1, on_migrate_sent, s);
 }
@@ -298,12 +299,15 @@ static void load_state(struct engine *en)
         load_end(en, &e);
         return;
     }
-    AUTO_CLOSE int fd = openat(en->saved_dir, DEVICE_STATE, O_RDONLY | O_CLOEXEC);
+    AUTO_CLOSE int fd = en->saved_dir < 0
+                            ? TAKE_FD(en->stream_fd)
+                            : openat(en->saved_dir, DEVICE_STATE, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         err_sys(&e, "cannot open %s", DEVICE_STATE);
         load_end(en, &e);
         return;
     }
+    ram_in_stream(en, en->saved_dir < 0);
     // QEMU would announce restored NICs by RARP: frames that are not the guest's.
     qmp_call(en->qmp, "migrate-set-parameters", json_pack("{s:i}", "announce-rounds", 0), -1,
              on_load_step, en);
@@ -317,7 +321,7 @@ void qemu_load(struct engine *en)
 {
     if (!en->starting || !en->qmp_ready)
         return;
-    if (en->saved_dir < 0)
+    if (!en->saved)
         nat_ask_port(en, on_port_known, en);
     else if (en->ram_error.code)
         load_end(en, &en->ram_error);
@@ -335,6 +339,8 @@ void migration_event(struct engine *en, const char *status)
         state_is_out(en->save);
     else if (en->save)
         qmp_call(en->qmp, "query-migrate", NULL, -1, on_migrate_error, en->save);
+    else if (en->sending)
+        send_over(en, completed);
     else if (completed)
         nat_ask_port(en, on_port_known, en);
     // A load that failed ends QEMU; its last words say why.

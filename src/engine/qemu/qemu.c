@@ -270,6 +270,7 @@ static void on_child(evutil_socket_t sig, short what, void *arg)
     describe_end(en, e.msg, sizeof e.msg);
     qmp_fail(en->qmp); // first: a command that is open points to what the next lines free
     save_abort(en, &e);
+    send_end(en, &e);
     unplug_abort(en, &e);
     replug_abort(en, &e);
     if (en->starting)
@@ -341,6 +342,8 @@ static void engine_free(struct engine *en)
         close(en->ram_fd);
     if (en->saved_dir >= 0)
         close(en->saved_dir);
+    if (en->stream_fd >= 0)
+        close(en->stream_fd);
     json_decref(en->saved);
     machine_free(&en->machine);
     free(en->version);
@@ -404,7 +407,9 @@ static int check_saved(const struct engine *en, const json_t *saved, struct err 
 static int get_memory(struct engine *en, const struct engine_spec *spec, struct err *e)
 {
     if (spec->saved) {
-        en->saved_dir = fcntl(spec->saved->dir_fd, F_DUPFD_CLOEXEC, 0);
+        bool stream = spec->saved->stream_fd >= 0;
+        int fd = stream ? spec->saved->stream_fd : spec->saved->dir_fd;
+        *(stream ? &en->stream_fd : &en->saved_dir) = fcntl(fd, F_DUPFD_CLOEXEC, 0);
         en->saved = json_deep_copy(spec->saved->engine);
     }
     en->ram_private = spec->saved && spec->saved->private_ram;
@@ -444,8 +449,12 @@ static struct engine *start(struct event_base *base, const struct engine_spec *s
                             struct err *e)
 {
     struct engine *en = xcalloc(1, sizeof *en);
-    *en = (struct engine){
-        .base = base, .callbacks = *callbacks, .ram_fd = -1, .saved_dir = -1, .log_fd = -1};
+    *en = (struct engine){.base = base,
+                          .callbacks = *callbacks,
+                          .ram_fd = -1,
+                          .saved_dir = -1,
+                          .stream_fd = -1,
+                          .log_fd = -1};
     if (prepare(en, spec, e) < 0 || run_process(en, spec, e) < 0) {
         engine_free(en);
         return NULL;
@@ -455,7 +464,8 @@ static struct engine *start(struct event_base *base, const struct engine_spec *s
     event_add(en->child, NULL);
     event_active(en->child, EV_SIGNAL, 1); // it may have ended already
     en->starting = op_new(en, done, arg);
-    if (spec->saved && !en->ram_private && qemu_load_ram(en, &en->ram_error) < 0)
+    en->ram_loaded = en->ram_loaded || en->stream_fd >= 0; // by the stream
+    if (spec->saved && !en->ram_loaded && qemu_load_ram(en, &en->ram_error) < 0)
         en->ram_loading = false;
     return en;
 }
@@ -512,6 +522,7 @@ const struct engine_ops engine_qemu = {
     .pause = pause_guest,
     .verify = qemu_verify,
     .save = qemu_save,
+    .send = qemu_send,
     .nic_link = nic_link,
     .nic_socket = nic_socket,
     .nic_replug = nic_replug,
