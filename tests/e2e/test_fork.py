@@ -292,8 +292,8 @@ def test_a_call_that_is_killed_leaves_nothing(base, rng, count):
         child.child.kill()
         hosts = children(child.pid)
         child.wait()
-        for vm_id in base.ids():  # those that it had heard of are whole
-            base.tm.run("halt", "--id", vm_id)
+        for vm_id in base.ids():  # those that it had heard of are whole, others may be ending
+            assert base.tm.run("halt", "--id", vm_id, check=False).returncode in (0, 3)
         for pid in hosts:
             assert gone(pid, SOON)
         base.has_no_forks()
