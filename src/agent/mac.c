@@ -1,4 +1,7 @@
 // MAC addresses: as text, and giving a NIC another one while it is in use.
+//
+// A guest that was just restored waits for this, and all code that it runs costs an emulator ten
+// times as much the first time: hence ioctls where a NIC is known, and IPv6 later.
 #include "agent/mac.h"
 
 #include "agent/hex.h"
@@ -126,42 +129,87 @@ static void renew_ipv6(const struct nic *nic)
     close(fd);
 }
 
-static int change(const struct nic *nic, const uint8_t to[6])
+void mac_follow(struct nics *former)
 {
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    int rc, saved;
-
-    if (fd < 0)
-        return -1;
-    rc = set_mac(fd, nic, to);
-    saved = errno;
-    close(fd);
-    if (rc == 0)
-        renew_ipv6(nic);
-    errno = saved;
-    return rc;
+    for (unsigned i = 0; i < former->count; i++)
+        renew_ipv6(&former->list[i]);
+    former->count = 0;
 }
 
-int mac_set(const char *from, const char *to, char why[static WHY_MAX])
+static bool still_has(int fd, const struct nic *nic, const uint8_t mac[6])
+{
+    struct ifreq r = {0};
+
+    memcpy(r.ifr_name, nic->name, sizeof r.ifr_name);
+    return ioctl(fd, SIOCGIFHWADDR, &r) == 0 && !memcmp(r.ifr_hwaddr.sa_data, mac, 6);
+}
+
+// Looks at all NICs only where the known ones are not so any more.
+static struct nic *find(int fd, struct nics *known, const uint8_t mac[6])
+{
+    struct nic *nic = (struct nic *)nics_by_mac(known, mac);
+    struct nics now;
+
+    if (nic && still_has(fd, nic, mac))
+        return nic;
+    if (nics_read(&now) != 0 || !(nic = (struct nic *)nics_by_mac(&now, mac)))
+        return NULL;
+    *known = now;
+    return (struct nic *)nics_by_mac(known, mac);
+}
+
+static bool is_there(const uint8_t mac[6])
+{
+    struct nics now;
+
+    return nics_read(&now) == 0 && nics_by_mac(&now, mac);
+}
+
+static void forget_stale(struct nic *nic)
+{
+    unsigned kept = 0;
+    uint8_t id[8];
+
+    eui64(nic->mac, id);
+    for (unsigned i = 0; i < nic->addr_count; i++)
+        if (nic->addrs[i].family != AF_INET6 || memcmp(nic->addrs[i].bytes + 8, id, sizeof id) != 0)
+            nic->addrs[kept++] = nic->addrs[i];
+    memset(&nic->addrs[kept], 0, (nic->addr_count - kept) * sizeof nic->addrs[0]);
+    nic->addr_count = kept;
+}
+
+static int change(int fd, const uint8_t old[6], const uint8_t mac[6], struct nics *known,
+                  struct nics *former, char why[static WHY_MAX])
+{
+    struct nic *nic = find(fd, known, old);
+
+    if (!nic) // Host may have to ask twice when an answer got lost
+        return is_there(mac) ? 0 : why_not(why, "no network interface has this MAC");
+    if (former->count == NICS_MAX)
+        return why_not(why, "too many at once");
+    if (set_mac(fd, nic, mac) != 0)
+        return why_not(why, "cannot change the MAC of %s: %s", nic->name, strerror(errno));
+    former->list[former->count++] = *nic;
+    forget_stale(nic);
+    memcpy(nic->mac, mac, sizeof nic->mac);
+    return 0;
+}
+
+int mac_set(const char *from, const char *to, struct nics *known, struct nics *former,
+            char why[static WHY_MAX])
 {
     static const uint8_t none[6];
-    const struct nic *nic;
-    struct nics nics;
     uint8_t old[6], mac[6];
+    int fd, rc;
 
     if (mac_from_text(from, old) != 0 || mac_from_text(to, mac) != 0)
         return why_not(why, "not a MAC address");
     if ((mac[0] & 1) || !memcmp(mac, none, sizeof mac))
         return why_not(why, "%s: not the address of one station", to);
-    if (nics_read(&nics) != 0)
-        return why_not(why, "cannot list network interfaces: %s", strerror(errno));
-    // Host may have to ask twice when an answer got lost.
-    if (nics_by_mac(&nics, mac))
-        return 0;
-    nic = nics_by_mac(&nics, old);
-    if (!nic)
-        return why_not(why, "no network interface has the MAC %s", from);
-    if (change(nic, mac) != 0)
-        return why_not(why, "cannot change the MAC of %s: %s", nic->name, strerror(errno));
-    return 0;
+    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return why_not(why, "cannot make a socket: %s", strerror(errno));
+    rc = change(fd, old, mac, known, former, why);
+    close(fd);
+    return rc;
 }

@@ -13,7 +13,11 @@ int mac_from_text(const char *text, uint8_t out[6]);
 // Returns out.
 char *mac_to_text(const uint8_t mac[6], char out[static MAC_TEXT_SIZE]);
 
-// Gives the NIC with the one address the other, up or not, and makes IPv6 follow: autoconfigured
-// addresses made from the old MAC go, a new link-local one comes. Done already counts as done. 0,
-// or -1 with the reason.
-int mac_set(const char *from, const char *to, char why[static WHY_MAX]);
+// Gives the NIC with the one address the other, up or not. `known` are the NICs as they were when
+// last looked at, and are as they are then; `former` gains the NIC as it was, for mac_follow().
+// Done already counts as done. 0, or -1 with the reason.
+int mac_set(const char *from, const char *to, struct nics *known, struct nics *former,
+            char why[static WHY_MAX]);
+// Makes IPv6 follow: autoconfigured addresses made from the MACs that these had go, new link-local
+// ones come. Leaves none.
+void mac_follow(struct nics *former);

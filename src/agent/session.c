@@ -29,6 +29,7 @@ void session_init(struct session *s)
 void session_reset(struct session *s)
 {
     s->nonce = 0;
+    s->told.count = 0; // changes go unheard from here on
     s->out_len = 0;
     commands_end(&s->commands);
     wire_decoder_init(&s->in, s->in_buf, sizeof s->in_buf);
@@ -90,7 +91,7 @@ static void put_facts(struct wire_writer *w, const struct nics *nics)
     host[strcspn(host, "\n")] = '\0';
     wire_put(w, "version", "%d", WIRE_VERSION);
     wire_put(w, "agent", "%s", AGENT_VERSION);
-    wire_put(w, "can", "exec set");
+    wire_put(w, "can", "exec set announce");
     wire_put(w, "hostname", "%s", host);
     put_uptime(w);
     for (unsigned i = 0; i < nics->count; i++) {
@@ -134,6 +135,7 @@ int session_nics_changed(struct session *s)
 {
     struct nics now;
 
+    mac_follow(&s->former);
     if (!s->nonce)
         return 0;
     if (session_is_full(s) || nics_read(&now) != 0)
@@ -146,47 +148,45 @@ int session_nics_changed(struct session *s)
     return 0;
 }
 
-// --- requests: 0, or -1 with the reason in o->why ---
+// --- requests: 0, or -1 with the reason ---
 
-// What came of it, beside that: for the answer and the guest's log.
-struct outcome {
-    char why[WHY_MAX];
-    struct set_report report;
-};
-
-static int do_set_mac(const struct wire_frame *f, struct outcome *o)
+static int do_set_mac(struct session *s, const struct wire_frame *f, char why[static WHY_MAX])
 {
     char from[MAC_TEXT_SIZE], to[MAC_TEXT_SIZE];
 
     wire_get(f, "from", from, sizeof from);
     wire_get(f, "to", to, sizeof to);
-    return mac_set(from, to, o->why);
+    return mac_set(from, to, &s->told, &s->former, why);
 }
 
-static int do_set_clock(const struct wire_frame *f, struct outcome *o)
+static int do_set_clock(struct session *s, const struct wire_frame *f, char why[static WHY_MAX])
 {
+    (void)s;
     char time[40];
 
     wire_get(f, "time", time, sizeof time);
-    return clock_set(time, o->why);
+    return clock_set(time, why);
 }
 
-static int do_set(const struct wire_frame *f, struct outcome *o)
+static int do_set(struct session *s, const struct wire_frame *f, char why[static WHY_MAX])
 {
-    return set_perform(f, &o->report, o->why);
+    const struct set_nics nics = {.known = &s->told, .former = &s->former};
+
+    return set_perform(f, &nics, &s->report, why);
 }
 
 // What there is to see is in the answer.
-static int do_look(const struct wire_frame *f, struct outcome *o)
+static int do_look(struct session *s, const struct wire_frame *f, char why[static WHY_MAX])
 {
+    (void)s;
     (void)f;
-    (void)o;
+    (void)why;
     return 0;
 }
 
 static const struct request {
     enum wire_type type;
-    int (*perform)(const struct wire_frame *f, struct outcome *o);
+    int (*perform)(struct session *s, const struct wire_frame *f, char why[static WHY_MAX]);
 } requests[] = {
     {WIRE_SET_MAC, do_set_mac},
     {WIRE_SET_CLOCK, do_set_clock},
@@ -194,30 +194,31 @@ static const struct request {
     {WIRE_SET, do_set},
 };
 
-static int perform(const struct wire_frame *f, struct outcome *o)
+static int perform(struct session *s, const struct wire_frame *f, char why[static WHY_MAX])
 {
     if (f->version != WIRE_VERSION)
-        return why_not(o->why, "version %u is not spoken here", f->version);
+        return why_not(why, "version %u is not spoken here", f->version);
     for (size_t i = 0; i < sizeof requests / sizeof *requests; i++)
         if (requests[i].type == f->type)
-            return requests[i].perform(f, o);
-    return why_not(o->why, "unknown request type %u", f->type);
+            return requests[i].perform(s, f, why);
+    return why_not(why, "unknown request type %u", f->type);
 }
 
 // --- frames in ---
 
-static void send_answer(struct session *s, unsigned to, const char *id, const struct outcome *o,
-                        bool done)
+// why: NULL when it was done.
+static void send_answer(struct session *s, unsigned to, const char *id, const char *why)
 {
     struct wire_writer w;
 
-    frame_begin(s, &w, done ? WIRE_OK : WIRE_ERROR);
+    frame_begin(s, &w, why ? WIRE_ERROR : WIRE_OK);
     wire_put(&w, "id", "%s", id);
-    if (!done)
-        wire_put(&w, "message", "%s", o->why);
+    if (why)
+        wire_put(&w, "message", "%s", why);
     else if (to == WIRE_LOOK)
         put_load(&w);
-    set_answer(&o->report, &w);
+    else if (to == WIRE_SET)
+        set_answer(&s->report, &w);
     frame_end(s, &w);
 }
 
@@ -230,15 +231,30 @@ static void greet(struct session *s, uint32_t nonce)
         commands_end(&s->commands);
     }
     s->nonce = nonce;
-    if (nics_read(&s->told) != 0)
+    // A guest that goes on knows them: an event tells of what has changed meanwhile.
+    if (s->told.count == 0 && nics_read(&s->told) != 0)
         fprintf(stderr, "tailmac-agent: cannot list network interfaces: %m\n");
     send_facts(s, WIRE_READY);
 }
 
+static bool has(const struct wire_frame *f, const char *key)
+{
+    return wire_get(f, key, NULL, 0) != -1;
+}
+
+// What a request changed is known before it counts as done. Without a look at all NICs where that
+// can be: it takes a guest that was just restored as long as everything else.
+static void tell_changes(struct session *s, const struct wire_frame *f)
+{
+    if (s->former.count > 0)
+        send_facts(s, WIRE_INFO);
+    if ((f->type == WIRE_LOOK || has(f, "address")) && session_nics_changed(s) != 0)
+        fprintf(stderr, "tailmac-agent: changed NICs are told later\n");
+}
+
 static void answer(struct session *s, const struct wire_frame *f)
 {
-    struct outcome o = {0};
-    char id[ID_MAX] = "";
+    char id[ID_MAX] = "", why[WHY_MAX];
     bool done;
 
     // A new MAC wakes up programs that have much to do about it, and a fork waits for the answer.
@@ -246,14 +262,11 @@ static void answer(struct session *s, const struct wire_frame *f)
         priority_set(PRIORITY_FIRST);
         s->hurried = true;
     }
-    done = perform(f, &o) == 0;
+    done = perform(s, f, why) == 0;
     wire_get(f, "id", id, sizeof id);
-    // What a request changed is known before it counts as done.
-    if (done && session_nics_changed(s) != 0)
-        fprintf(stderr, "tailmac-agent: changed NICs are told later\n");
-    send_answer(s, f->type, id, &o, done);
-    if (f->type == WIRE_SET)
-        s->report = o.report;
+    if (done)
+        tell_changes(s, f);
+    send_answer(s, f->type, id, done ? NULL : why);
 }
 
 static void dispatch(struct session *s, const struct wire_frame *f)

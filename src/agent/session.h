@@ -8,8 +8,9 @@
 #include "agent/wire.h"
 
 struct session {
-    uint32_t nonce;   // of the open session; 0: Host has not said HELLO yet
-    struct nics told; // what Host knows
+    uint32_t nonce;     // of the open session; 0: Host has not said HELLO yet
+    struct nics told;   // what Host knows
+    struct nics former; // those given another MAC, as they were: IPv6 follows later
     struct commands commands;
     bool hurried;             // by a SET whose answer is not written yet
     struct set_report report; // its outcome
@@ -32,7 +33,8 @@ void session_fill(struct session *s);
 void session_work(struct session *s);
 // So much is unsent that no request can be dealt with: read no more.
 bool session_is_full(const struct session *s);
-// Sends INFO if there is a session and a NIC differs from what Host was told. -1: ask later.
+// Finishes what a new MAC began, and sends INFO if there is a session and a NIC differs from what
+// Host was told. -1: ask later.
 int session_nics_changed(struct session *s);
 // The first n bytes of s->out are written.
 void session_sent(struct session *s, size_t n);

@@ -2,6 +2,7 @@
 #include "agent/set.h"
 
 #include "agent/address.h"
+#include "agent/announce.h"
 #include "agent/clock.h"
 #include "agent/entropy.h"
 #include "agent/etc.h"
@@ -18,6 +19,7 @@
 
 struct item {
     const struct wire_frame *request;
+    const struct set_nics *nics;
     const char *value;
     char *note; // WHY_MAX bytes
 };
@@ -38,7 +40,7 @@ static int set_mac(const struct item *i)
 
     if (sscanf(i->value, "%17s %17s", from, to) != 2)
         return why_not(i->note, "not two MAC addresses");
-    return mac_set(from, to, i->note);
+    return mac_set(from, to, i->nics->known, i->nics->former, i->note);
 }
 
 static int set_address(const struct item *i)
@@ -71,6 +73,11 @@ static int set_search(const struct item *i)
     return etc_set_search(i->value, i->note);
 }
 
+static int set_announce(const struct item *i)
+{
+    return announce(i->value, i->nics->known, i->note);
+}
+
 static int sync_all(const struct item *i)
 {
     (void)i;
@@ -78,21 +85,16 @@ static int sync_all(const struct item *i)
     return 0;
 }
 
-// Random numbers before all that might use some; what was written, last of all.
+// Random numbers before all that might use some; names before a MAC, upon which DHCP clients ask
+// anew and give the name; what was written, last of all.
 static const struct {
     const char *key;
     int (*perform)(const struct item *i);
 } items[] = {
-    {"clock", set_clock},
-    {"entropy", set_entropy},
-    {"mac", set_mac},
-    {"address", set_address},
-    {"route", set_route},
-    {"hostname", set_hostname},
-    {"machine-id", set_machine_id},
-    {"dns", set_dns},
-    {"search", set_search},
-    {"sync", sync_all},
+    {"clock", set_clock},           {"entropy", set_entropy}, {"hostname", set_hostname},
+    {"machine-id", set_machine_id}, {"mac", set_mac},         {"address", set_address},
+    {"route", set_route},           {"dns", set_dns},         {"search", set_search},
+    {"announce", set_announce},     {"sync", sync_all},
 };
 
 #define ITEMS (sizeof items / sizeof *items)
@@ -106,14 +108,15 @@ static struct set_outcome *report_add(struct set_report *r, const char *key, siz
     return o;
 }
 
-static void perform_all(const struct wire_frame *f, size_t which, struct set_report *r)
+static void perform_all(const struct wire_frame *f, const struct set_nics *nics, size_t which,
+                        struct set_report *r)
 {
     char value[VALUE_MAX];
     size_t pos = 0;
 
     for (long n; (n = wire_value_next(f, &pos, items[which].key, value, sizeof value)) != -1;) {
         struct set_outcome *o = report_add(r, items[which].key, strlen(items[which].key));
-        const struct item i = {.request = f, .value = value, .note = o->note};
+        const struct item i = {.request = f, .nics = nics, .value = value, .note = o->note};
 
         snprintf(o->note, sizeof o->note, "%.*s", WHY_MAX - 1, value);
         o->done = n >= 0 && items[which].perform(&i) == 0;
@@ -146,7 +149,8 @@ static void report_unknown(const struct wire_frame *f, struct set_report *r)
         }
 }
 
-int set_perform(const struct wire_frame *f, struct set_report *out, char why[static WHY_MAX])
+int set_perform(const struct wire_frame *f, const struct set_nics *nics, struct set_report *out,
+                char why[static WHY_MAX])
 {
     struct wire_pair p;
     unsigned count = 0;
@@ -157,7 +161,7 @@ int set_perform(const struct wire_frame *f, struct set_report *out, char why[sta
         return why_not(why, "more than %d items", SET_ITEMS_MAX);
     out->count = 0;
     for (size_t i = 0; i < ITEMS; i++)
-        perform_all(f, i, out);
+        perform_all(f, nics, i, out);
     report_unknown(f, out);
     return 0;
 }

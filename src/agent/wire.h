@@ -87,13 +87,15 @@ enum wire_type {
 //
 //     clock=SECONDS.NANOSECONDS    since 1970, UTC
 //     entropy=HEX                  up to 256 random bytes, which the guest counts as such
+//     hostname=NAME
+//     machine-id=HEX               16 bytes
 //     mac=OLD NEW                  of a NIC
 //     address=MAC ADDRESS/PREFIX   instead of others of that family but link-local ones
 //     route=MAC ADDRESS/PREFIX [GATEWAY]
-//     hostname=NAME
-//     machine-id=HEX               16 bytes
 //     dns=ADDRESS [ADDRESS…]
 //     search=DOMAIN [DOMAIN…]      of names without a dot
+//     announce=MAC                 its first frames on a network (announce.c), for agents that say
+//                                  "can=announce"
 //     sync=1                       what was written goes to the disk
 //
 // A key that the agent does not know has failed; nothing else has because of it.

@@ -232,6 +232,8 @@ static void on_link(void *arg, bool up)
 {
     struct host *h = arg;
     follow_nic(h);
+    if (up)
+        macs_announce(h);
     server_event(h->control, json_pack("{s:s, s:b}", "event", "nic", "connected", up));
 }
 

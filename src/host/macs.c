@@ -2,13 +2,15 @@
 // configuration asks for others. The socket stays unconnected until they are right, so that no
 // frame with another VM's address reaches the network. The agent changes them in place; without an
 // agent a NIC is unplugged and plugged.
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "host/fork.h"
 
-enum { AGENT_SECONDS = 10 };
+enum { AGENT_SECONDS = 10, ANNOUNCE_MS = 5000 };
 
 static bool is_right(const struct host_nic *n)
 {
@@ -23,8 +25,33 @@ bool macs_right(const struct host *h)
     return true;
 }
 
+static void on_announced(void *arg, const struct err *why)
+{
+    struct settings *s = arg;
+    if (!why)
+        settings_log(s);
+    settings_clear(s);
+    free(s);
+}
+
+// A guest that was given another MAC may have nothing to say for long; what it said meanwhile is
+// lost.
+void macs_announce(struct host *h)
+{
+    char mac[MAC_TEXT];
+    const struct host_nic *n = macs_nic(h, "socket");
+    if (!h->unannounced || !n || !agent_is_ready(h->agent) || !agent_can(h->agent, "announce"))
+        return;
+    h->unannounced = false;
+    struct settings *s = xcalloc(1, sizeof *s);
+    mac_format(&n->actual, mac);
+    settings_add(s, "announce", "%s", mac);
+    agent_set(h->agent, s, ANNOUNCE_MS, on_announced, s);
+}
+
 void macs_connect(struct host *h)
 {
+    h->unannounced = true;
     if (h->nic)
         nic_hold(h->nic, false);
     host_sync_link(h); // a NIC that was plugged anew has its cable in

@@ -35,7 +35,9 @@ static void check(const struct set_report *r)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct wire_frame f = {.type = WIRE_SET, .payload = (const char *)data, .length = size};
+    static struct nics known, former;
     static struct set_report report;
+    const struct set_nics nics = {.known = &known, .former = &former};
     char why[WHY_MAX];
     uid_t who = geteuid();
 
@@ -43,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0; // no payload
     if (who == 0 && seteuid(NOBODY) != 0)
         return 0;
-    if (set_perform(&f, &report, why) == 0)
+    if (set_perform(&f, &nics, &report, why) == 0)
         check(&report);
     if (who == 0 && seteuid(0) != 0)
         abort();
