@@ -345,17 +345,19 @@ clone_it() {
 }
 
 fork_it() {
-    local id
+    local id addresses=()
     say 'Forks: throwaway copies of the saved moment, each with a name and a MAC of its own.'
     show tailmac stop "$vm" --no-sync
     show tailmac fork "$vm" --count 3 --wait ip
     for id in "$vm"-{1..3}; do
+        addresses+=("$(address_of "$id")")
         fork_macs+=("$(fact 'd["nics"][0]["mac"]' status "$id")")
         show tailmac exec "$id" -- sh -c 'hostname; cat /etc/machine-id /proc/sys/kernel/random/boot_id'
         check 'its name inside' "$(tailmac exec "$id" -- hostname)" "$id"
         check 'the boot that it goes on with' \
             "$(tailmac exec "$id" -- cat /proc/sys/kernel/random/boot_id)" "$boot"
     done
+    check 'how many addresses they have' "$(printf '%s\n' "${addresses[@]}" | sort -u | wc -l)" 3
     say 'A file goes in by the way that exec takes, too, and out again; no network is needed for either.'
     show tailmac cp "$lab" "$id:/tmp/lab.yaml"
     show tailmac cp "$id:/tmp/lab.yaml" "$dir/back.yaml"

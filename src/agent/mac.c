@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/if_addr.h>
 #include <linux/if_arp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -82,29 +83,36 @@ struct stale {
     uint8_t id[8];
 };
 
+static void delete_address(int index, int family, int prefix_length, const uint8_t *bytes)
+{
+    struct {
+        struct nlmsghdr h;
+        struct ifaddrmsg i;
+        struct rtattr a;
+        uint8_t addr[16];
+    } ask = {.h = {.nlmsg_type = RTM_DELADDR}};
+    const size_t size = family == AF_INET ? 4 : 16;
+
+    ask.i = (struct ifaddrmsg){.ifa_family = (uint8_t)family,
+                               .ifa_prefixlen = (uint8_t)prefix_length,
+                               .ifa_index = (unsigned)index};
+    ask.a = (struct rtattr){.rta_len = (unsigned short)RTA_LENGTH(size), .rta_type = IFA_LOCAL};
+    ask.h.nlmsg_len = (uint32_t)(offsetof(typeof(ask), addr) + size);
+    memcpy(ask.addr, bytes, size);
+    netlink_request(&ask.h);
+}
+
 // Looks at all addresses, not only nic's: one still being probed for duplicates counts.
 static void delete_if_stale(const struct nlmsghdr *h, void *arg)
 {
     const struct stale *stale = arg;
     const struct ifaddrmsg *i = NLMSG_DATA(h);
     const struct rtattr *a = netlink_attr(h, sizeof *i, IFA_ADDRESS, 16);
-    struct {
-        struct nlmsghdr h;
-        struct ifaddrmsg i;
-        struct rtattr a;
-        uint8_t addr[16];
-    } ask = {.h = {.nlmsg_len = sizeof ask, .nlmsg_type = RTM_DELADDR}};
 
-    if (h->nlmsg_type != RTM_NEWADDR || i->ifa_family != AF_INET6 || !a)
-        return;
-    if ((int)i->ifa_index != stale->nic->index ||
-        memcmp((const uint8_t *)RTA_DATA(a) + 8, stale->id, 8) != 0)
-        return;
-    ask.i = (struct ifaddrmsg){
-        .ifa_family = AF_INET6, .ifa_prefixlen = i->ifa_prefixlen, .ifa_index = i->ifa_index};
-    ask.a = (struct rtattr){.rta_len = RTA_LENGTH(16), .rta_type = IFA_LOCAL};
-    memcpy(ask.addr, RTA_DATA(a), 16);
-    netlink_request(&ask.h);
+    if (h->nlmsg_type == RTM_NEWADDR && i->ifa_family == AF_INET6 && a &&
+        (int)i->ifa_index == stale->nic->index &&
+        memcmp((const uint8_t *)RTA_DATA(a) + 8, stale->id, 8) == 0)
+        delete_address(stale->nic->index, AF_INET6, i->ifa_prefixlen, RTA_DATA(a));
 }
 
 // The kernel makes a link-local address when the interface comes up, and never again: copies of
@@ -165,15 +173,26 @@ static bool is_there(const uint8_t mac[6])
     return nics_read(&now) == 0 && nics_by_mac(&now, mac);
 }
 
-static void forget_stale(struct nic *nic)
+// An IPv4 address of DHCP was lent to the old MAC: with the new one it would be a duplicate. IPv6
+// is renewed later, but counts no more.
+static bool goes_with_mac(const struct nic_addr *a, const uint8_t id[8])
+{
+    return a->family == AF_INET ? a->lent : memcmp(a->bytes + 8, id, 8) == 0;
+}
+
+static void drop_stale(struct nic *nic)
 {
     unsigned kept = 0;
     uint8_t id[8];
 
     eui64(nic->mac, id);
-    for (unsigned i = 0; i < nic->addr_count; i++)
-        if (nic->addrs[i].family != AF_INET6 || memcmp(nic->addrs[i].bytes + 8, id, sizeof id) != 0)
-            nic->addrs[kept++] = nic->addrs[i];
+    for (unsigned i = 0; i < nic->addr_count; i++) {
+        const struct nic_addr *a = &nic->addrs[i];
+        if (!goes_with_mac(a, id))
+            nic->addrs[kept++] = *a;
+        else if (a->family == AF_INET)
+            delete_address(nic->index, AF_INET, a->prefix_length, a->bytes);
+    }
     memset(&nic->addrs[kept], 0, (nic->addr_count - kept) * sizeof nic->addrs[0]);
     nic->addr_count = kept;
 }
@@ -190,7 +209,7 @@ static int change(int fd, const uint8_t old[6], const uint8_t mac[6], struct nic
     if (set_mac(fd, nic, mac) != 0)
         return why_not(why, "cannot change the MAC of %s: %s", nic->name, strerror(errno));
     former->list[former->count++] = *nic;
-    forget_stale(nic);
+    drop_stale(nic);
     memcpy(nic->mac, mac, sizeof nic->mac);
     return 0;
 }

@@ -84,6 +84,7 @@ static void add_addr(const struct nlmsghdr *h, void *arg)
         return;
     nic->addrs[nic->addr_count].family = i->ifa_family;
     nic->addrs[nic->addr_count].prefix_length = i->ifa_prefixlen;
+    nic->addrs[nic->addr_count].lent = !(i->ifa_flags & IFA_F_PERMANENT);
     memcpy(nic->addrs[nic->addr_count].bytes, RTA_DATA(a), size);
     nic->addr_count++;
 }

@@ -15,6 +15,7 @@
 struct nic_addr {
     uint8_t family; // AF_INET or AF_INET6
     uint8_t prefix_length;
+    bool lent; // it has a lifetime, as those of DHCP have
     uint8_t bytes[16];
 };
 

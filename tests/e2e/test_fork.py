@@ -167,8 +167,10 @@ def test_vsock_devices_have_cids_of_their_own(base):
 
 
 def test_addresses_are_chosen(base):
-    answer = base.fork("--count", 2, "--mac-base", "52:cc:cc:cc:01:ff", "--name", f"{base.vm.id}-m")
+    answer = base.fork("--count", 2, "--mac-base", "52:cc:cc:cc:01:ff", "--name", f"{base.vm.id}-m",
+                       "--wait", "ip")
     assert [fork["mac"] for fork in answer["forks"]] == ["52:cc:cc:cc:01:ff", "52:cc:cc:cc:02:00"]
+    distinct((fork["addresses"][0] for fork in answer["forks"]), 2)  # not the one that the base had
     more = base.fork("--macs", "52:cc:cc:cc:03:01", "--name", f"{base.vm.id}-n", "--wait", "ip")
     assert more["forks"][0]["mac"] == "52:cc:cc:cc:03:01"
     assert more["forks"][0]["addresses"]
