@@ -30,7 +30,7 @@ static const struct opt opts[] = {
      "connect them to this server instead of serverSocket"},
     {"mac-base", OPT_TEXT, offsetof(struct fork_args, mac_base), "MAC",
      "PREFIX-1 has this address, PREFIX-2 the next one, … (else each has a random one)"},
-    {"macs", OPT_TEXTS, offsetof(struct fork_args, macs), "MAC,…",
+    {"macs", OPT_TEXTS, offsetof(struct fork_args, macs), "MAC,MAC",
      "their addresses, in order; may be given many times"},
     {"vsock", OPT_FLAG, offsetof(struct fork_args, vsock), NULL,
      "each has a vsock device and a CID of its own; their memory is then a copy"},
