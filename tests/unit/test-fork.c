@@ -10,37 +10,10 @@
 
 #include <cmocka.h>
 
-#include "tempdir.h"
+#include "tempstore.h"
 
-struct fixture {
-    struct tempdir *dir;
-    struct store store;
-};
-
-static int setup(void **state)
-{
-    struct err e;
-    struct fixture *f = calloc(1, sizeof *f);
-    char home[128];
-    if (!f || tempdir_make((void **)&f->dir) < 0)
-        return -1;
-    setenv("XDG_RUNTIME_DIR", f->dir->path, 1);
-    snprintf(home, sizeof home, "%s/bundle", f->dir->path);
-    *state = f;
-    return store_open(&f->store, home, &e);
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    store_close(&f->store);
-    int result = tempdir_remove((void **)&f->dir);
-    free(f);
-    return result;
-}
-
-static int make(struct fixture *f, const char *id, const char *base, struct vm *out, bool *of_fork,
-                struct err *e)
+static int make(struct tempstore *f, const char *id, const char *base, struct vm *out,
+                bool *of_fork, struct err *e)
 {
     struct vm_config c;
     config_init(&c, id);
@@ -62,7 +35,7 @@ static int count(char **ids)
 
 static void test_found_while_locked(void **state)
 {
-    struct fixture *f = *state;
+    struct tempstore *f = *state;
     struct err e;
     struct vm one;
     struct vm two;
@@ -92,7 +65,7 @@ static void test_found_while_locked(void **state)
 
 static void test_swept_when_let_go(void **state)
 {
-    struct fixture *f = *state;
+    struct tempstore *f = *state;
     struct err e;
     struct vm fork;
     struct vm found;
@@ -116,7 +89,7 @@ static void test_swept_when_let_go(void **state)
 
 static void test_names_are_taken(void **state)
 {
-    struct fixture *f = *state;
+    struct tempstore *f = *state;
     struct err e;
     struct vm fork;
     struct vm other;
@@ -141,7 +114,7 @@ static void test_damaged_facts(void **state)
 {
     static const char *const texts[] = {"", "{", "[]", "{\"base\": 1, \"group\": \"g\"}",
                                         "{\"base\": \"a\"}"};
-    struct fixture *f = *state;
+    struct tempstore *f = *state;
     struct err e;
     struct vm fork;
     bool of_fork;
@@ -160,10 +133,10 @@ static void test_damaged_facts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_found_while_locked, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_swept_when_let_go, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_names_are_taken, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_damaged_facts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_found_while_locked, tempstore_make, tempstore_remove),
+        cmocka_unit_test_setup_teardown(test_swept_when_let_go, tempstore_make, tempstore_remove),
+        cmocka_unit_test_setup_teardown(test_names_are_taken, tempstore_make, tempstore_remove),
+        cmocka_unit_test_setup_teardown(test_damaged_facts, tempstore_make, tempstore_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

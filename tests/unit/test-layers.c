@@ -14,36 +14,10 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/os.h"
-#include "tempdir.h"
+#include "tempstore.h"
 #include "vm/disk.h"
 
 enum { MIB = 1 << 20 };
-
-struct fixture {
-    struct tempdir *dir;
-    struct store store;
-};
-
-static int setup(void **state)
-{
-    struct err e;
-    struct fixture *f = xcalloc(1, sizeof *f);
-    if (tempdir_make((void **)&f->dir) < 0)
-        return -1;
-    setenv("XDG_RUNTIME_DIR", f->dir->path, 1);
-    AUTO_FREE char *home = xasprintf("%s/bundle", f->dir->path);
-    *state = f;
-    return store_open(&f->store, home, &e);
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    store_close(&f->store);
-    int result = tempdir_remove((void **)&f->dir);
-    free(f);
-    return result;
-}
 
 // The output of a shell command that must succeed; the caller frees.
 static char *shell(const char *dir, const char *command)
@@ -58,7 +32,7 @@ static char *shell(const char *dir, const char *command)
     return text;
 }
 
-static int make_vm(const struct fixture *f, const char *id, const char *format)
+static int make_vm(const struct tempstore *f, const char *id, const char *format)
 {
     struct err e;
     AUTO_FREE char *config = xasprintf("{\"diskFormat\": \"%s\"}", format);
@@ -74,7 +48,8 @@ static void stamp_of(int vm_fd, struct facts *out)
     assert_int_equal(facts_of(fd, out), 0);
 }
 
-static void link_to(const struct fixture *f, const char *id, const char *parent, const char *format)
+static void link_to(const struct tempstore *f, const char *id, const char *parent,
+                    const char *format)
 {
     struct err e;
     struct disk_link link = {.format = format};
@@ -85,7 +60,7 @@ static void link_to(const struct fixture *f, const char *id, const char *parent,
     assert_int_equal(disk_make_linked(fd, 5 * MIB, &link, &e), 0);
 }
 
-static void make_base(const struct fixture *f)
+static void make_base(const struct tempstore *f)
 {
     struct err e;
     AUTO_CLOSE int fd = make_vm(f, "base", "raw");
@@ -94,7 +69,7 @@ static void make_base(const struct fixture *f)
     assert_int_equal(pwrite(disk, "content", 7, MIB), 7);
 }
 
-static int open_linked(const struct fixture *f, const char *id, struct layers *out, struct err *e)
+static int open_linked(const struct tempstore *f, const char *id, struct layers *out, struct err *e)
 {
     struct disk_info info;
     AUTO_CLOSE int fd = dir_open(f->store.fd, id, e);
@@ -105,7 +80,7 @@ static int open_linked(const struct fixture *f, const char *id, struct layers *o
 static void a_blank_image_is_in_order(void **state)
 {
     static const uint64_t sizes[] = {512, MIB, (512ULL << 20) + 512, 72ULL << 30, 16ULL << 40};
-    const struct fixture *f = *state;
+    const struct tempstore *f = *state;
     struct err e;
     char path[64];
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -128,7 +103,7 @@ static void a_blank_image_is_in_order(void **state)
 
 static void a_linked_image_reads_as_its_parent(void **state)
 {
-    const struct fixture *f = *state;
+    const struct tempstore *f = *state;
     make_base(f);
     link_to(f, "child", "base", "raw");
     link_to(f, "grandchild", "child", "qcow2");
@@ -144,7 +119,7 @@ static void a_linked_image_reads_as_its_parent(void **state)
 // QEMU's tools rewrite the header, put a table of names into it, and keep what they do not know.
 static void the_link_outlives_a_rewrite_of_the_header(void **state)
 {
-    const struct fixture *f = *state;
+    const struct tempstore *f = *state;
     struct layers layers;
     struct err e;
     make_base(f);
@@ -159,7 +134,7 @@ static void the_link_outlives_a_rewrite_of_the_header(void **state)
 
 static void layers_are_opened_to_the_end_and_locked(void **state)
 {
-    const struct fixture *f = *state;
+    const struct tempstore *f = *state;
     struct layers layers;
     struct vm vm;
     struct err e;
@@ -185,7 +160,7 @@ static void layers_are_opened_to_the_end_and_locked(void **state)
 
 static void a_parent_that_changed_is_refused(void **state)
 {
-    const struct fixture *f = *state;
+    const struct tempstore *f = *state;
     struct layers layers;
     struct err e;
     make_base(f);
@@ -206,7 +181,7 @@ static void a_parent_that_changed_is_refused(void **state)
 
 static void a_ring_ends(void **state)
 {
-    const struct fixture *f = *state;
+    const struct tempstore *f = *state;
     struct layers layers;
     struct err e;
     make_base(f);
@@ -224,7 +199,7 @@ static void other_backing_files_are_none_of_ours(void **state)
     static const char *const names[] = {"/etc/passwd",           "../../base/Disk.img",
                                         "../base/../x/Disk.img", "../.new-x/Disk.img",
                                         "base/Disk.img",         "../base/Kernel.img"};
-    const struct fixture *f = *state;
+    const struct tempstore *f = *state;
     struct disk_info info;
     struct err e;
     make_base(f);
@@ -244,13 +219,19 @@ static void other_backing_files_are_none_of_ours(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_blank_image_is_in_order, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_linked_image_reads_as_its_parent, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_link_outlives_a_rewrite_of_the_header, setup, teardown),
-        cmocka_unit_test_setup_teardown(layers_are_opened_to_the_end_and_locked, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_parent_that_changed_is_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_ring_ends, setup, teardown),
-        cmocka_unit_test_setup_teardown(other_backing_files_are_none_of_ours, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_blank_image_is_in_order, tempstore_make,
+                                        tempstore_remove),
+        cmocka_unit_test_setup_teardown(a_linked_image_reads_as_its_parent, tempstore_make,
+                                        tempstore_remove),
+        cmocka_unit_test_setup_teardown(the_link_outlives_a_rewrite_of_the_header, tempstore_make,
+                                        tempstore_remove),
+        cmocka_unit_test_setup_teardown(layers_are_opened_to_the_end_and_locked, tempstore_make,
+                                        tempstore_remove),
+        cmocka_unit_test_setup_teardown(a_parent_that_changed_is_refused, tempstore_make,
+                                        tempstore_remove),
+        cmocka_unit_test_setup_teardown(a_ring_ends, tempstore_make, tempstore_remove),
+        cmocka_unit_test_setup_teardown(other_backing_files_are_none_of_ours, tempstore_make,
+                                        tempstore_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,37 +13,10 @@
 
 #include <cmocka.h>
 
-#include "tempdir.h"
+#include "tempstore.h"
 #include "vm/disk.h"
 #include "vm/parts.h"
 #include "vm/runtime.h"
-
-struct fixture {
-    struct tempdir *dir;
-    struct store store;
-};
-
-static int setup(void **state)
-{
-    struct err e;
-    struct fixture *f = calloc(1, sizeof *f);
-    char home[128];
-    if (!f || tempdir_make((void **)&f->dir) < 0)
-        return -1;
-    setenv("XDG_RUNTIME_DIR", f->dir->path, 1);
-    snprintf(home, sizeof home, "%s/deep/bundle", f->dir->path);
-    *state = f;
-    return store_open(&f->store, home, &e);
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    store_close(&f->store);
-    int result = tempdir_remove((void **)&f->dir);
-    free(f);
-    return result;
-}
 
 static void put(int dirfd, const char *name, const char *text)
 {
@@ -60,7 +33,7 @@ static bool there(int dirfd, const char *name)
     return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static void make_vm(const struct fixture *f, const char *id, const char *config)
+static void make_vm(const struct tempstore *f, const char *id, const char *config)
 {
     struct err e;
     assert_int_equal(mkdirat(f->store.fd, id, 0700), 0);
@@ -70,7 +43,7 @@ static void make_vm(const struct fixture *f, const char *id, const char *config)
 }
 
 // Opens a VM in another process, which holds it until the returned descriptor is closed.
-static int hold(const struct fixture *f, const char *id, enum lock_kind kind, pid_t *pid)
+static int hold(const struct tempstore *f, const char *id, enum lock_kind kind, pid_t *pid)
 {
     int go[2];
     int ready[2];
@@ -102,7 +75,7 @@ static void let_go(int fd, pid_t pid)
 
 static void only_vms_are_listed(void **state)
 {
-    struct fixture *f = *state;
+    struct tempstore *f = *state;
     struct err e;
     make_vm(f, "b", "{}");
     make_vm(f, "a", "not JSON: shown all the same, with its error");
@@ -120,7 +93,7 @@ static void only_vms_are_listed(void **state)
 
 static void opening_says_why_not(void **state)
 {
-    struct fixture *f = *state;
+    struct tempstore *f = *state;
     struct vm vm;
     struct err e;
     make_vm(f, "bad", "{\"port\":0}");
@@ -148,7 +121,7 @@ static void opening_says_why_not(void **state)
 
 static void locks_exclude_and_say_so(void **state)
 {
-    struct fixture *f = *state;
+    struct tempstore *f = *state;
     struct vm vm;
     struct err e;
     pid_t pid;
@@ -173,7 +146,7 @@ static void locks_exclude_and_say_so(void **state)
 
 static void the_directory_tells_what_the_file_leaves_out(void **state)
 {
-    struct fixture *f = *state;
+    struct tempstore *f = *state;
     struct vm vm;
     struct err e;
     make_vm(f, "a", "{}");
@@ -191,7 +164,7 @@ static void the_directory_tells_what_the_file_leaves_out(void **state)
 
 static void a_vm_appears_whole(void **state)
 {
-    struct fixture *f = *state;
+    struct tempstore *f = *state;
     struct new_vm draft;
     struct vm_config c;
     struct vm vm;
@@ -212,7 +185,7 @@ static void a_vm_appears_whole(void **state)
 
 static void of_two_makers_one_wins(void **state)
 {
-    struct fixture *f = *state;
+    struct tempstore *f = *state;
     struct new_vm first;
     struct new_vm second;
     struct new_vm third;
@@ -235,7 +208,7 @@ static void of_two_makers_one_wins(void **state)
 
 static void a_sweep_takes_only_what_nobody_holds(void **state)
 {
-    struct fixture *f = *state;
+    struct tempstore *f = *state;
     struct new_vm draft;
     struct err e;
     struct timespec long_ago[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
@@ -259,7 +232,7 @@ static void a_sweep_takes_only_what_nobody_holds(void **state)
 // A maker that is killed while it holds its draft leaves it to the next sweep.
 static void a_killed_maker_leaves_nothing(void **state)
 {
-    struct fixture *f = *state;
+    struct tempstore *f = *state;
     pid_t pid = fork();
     if (pid == 0) {
         struct new_vm draft;
@@ -289,7 +262,7 @@ static int bind_datagram(const char *path)
 
 static void a_live_socket_stays(void **state)
 {
-    struct fixture *f = *state;
+    struct tempstore *f = *state;
     char path[128];
     snprintf(path, sizeof path, "%s/x.sock", f->dir->path);
     int fd = bind_datagram(path);
@@ -305,7 +278,7 @@ static void a_live_socket_stays(void **state)
 
 static void deleting_takes_the_vm_and_its_sockets_only(void **state)
 {
-    struct fixture *f = *state;
+    struct tempstore *f = *state;
     struct vm vm;
     struct err e;
     char *path;
@@ -331,7 +304,7 @@ static void deleting_takes_the_vm_and_its_sockets_only(void **state)
 
 static void too_long_a_socket_path_says_so(void **state)
 {
-    struct fixture *f = *state;
+    struct tempstore *f = *state;
     struct err e;
     char *path;
     char id[65];
@@ -344,7 +317,7 @@ static void too_long_a_socket_path_says_so(void **state)
 
 static void bundles_have_run_time_directories_of_their_own(void **state)
 {
-    struct fixture *f = *state;
+    struct tempstore *f = *state;
     struct store other;
     struct store same;
     struct err e;
@@ -364,7 +337,7 @@ static void bundles_have_run_time_directories_of_their_own(void **state)
 
 static void a_run_time_directory_that_is_a_link_is_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct tempstore *f = *state;
     struct store other;
     struct err e;
     char path[128];
@@ -390,7 +363,7 @@ static void qcow2_header(uint8_t h[static 512], uint8_t version, uint8_t backing
 
 static void disks_are_recognised(void **state)
 {
-    struct fixture *f = *state;
+    struct tempstore *f = *state;
     struct disk_info disk;
     struct err e;
     uint8_t h[512];
@@ -420,7 +393,7 @@ static void disks_are_recognised(void **state)
 
 static void disks_grow_and_never_shrink(void **state)
 {
-    struct fixture *f = *state;
+    struct tempstore *f = *state;
     struct disk_info disk;
     struct err e;
     assert_int_equal(disk_make(f->dir->fd, "d", 1 << 20, &e), 0);
@@ -437,7 +410,7 @@ static void a_copy_has_the_vm_without_its_runs(void **state)
     static const char *const gone[] = {"to/config.json", "to/lock",       "to/run.json",
                                        "to/host.log",    "to/host.log.1", "to/console.log",
                                        "to/engine.log",  "to/.temp"};
-    struct fixture *f = *state;
+    struct tempstore *f = *state;
     struct err e;
     struct stat a;
     struct stat b;
@@ -474,7 +447,7 @@ static void a_copy_has_the_vm_without_its_runs(void **state)
     assert_int_equal(a.st_mode, b.st_mode);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, tempstore_make, tempstore_remove)
 
 int main(void)
 {
