@@ -11,8 +11,8 @@ from test_at_rest import grow_old, half_made
 from test_fork import Base, base, run, saved  # noqa: F401
 
 WORK = ("mkdir /run/own && mount -t tmpfs none /run/own && echo memory >/run/own/file && "
-        "echo disk >/data/own && (n=0; while sleep 0.1; do n=$((n+1)); echo $n >/run/own/new; "
-        "mv /run/own/new /run/own/n; done) </dev/null >/dev/null 2>&1 & ")
+        "echo disk >/data/own && { (n=0; while sleep 0.1; do n=$((n+1)); echo $n >/run/own/new; "
+        "mv /run/own/new /run/own/n; done) </dev/null >/dev/null 2>&1 & }")
 
 
 def count(vm):
@@ -199,7 +199,7 @@ def test_a_full_disk_leaves_the_fork_as_it_was(confined, server, saved):  # noqa
     subprocess.run(["cp", "--sparse=never", ram, f"{ram}.whole"], check=True)
     os.rename(f"{ram}.whole", ram)  # holes of a full tmpfs cannot even be read
     (vm,) = full.forks()
-    run(vm, WORK + "sync")
+    run(vm, WORK + "; sync")
     kernel = sum((full.vm.dir / name).stat().st_size for name in ("Kernel", "Initrd"))
     for room in (1 << 20, kernel + (256 << 10), kernel + (8 << 20)):  # no kernel, no disk, no memory
         ballast = tm.place.fill(leave=room)
