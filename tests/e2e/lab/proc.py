@@ -24,6 +24,25 @@ def children(pid):
     return found
 
 
+def resident(pid):
+    """How much memory a process uses, in bytes,"""
+    return memory(pid, "VmRSS")
+
+
+def claimed(pid):
+    """and how much it may write to, used or not."""
+    return memory(pid, "VmData")
+
+
+def memory(pid, key):
+    return int(re.search(rf"^{key}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)[1]) << 10
+
+
+def descriptors(pid):
+    """How many it has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
 class Proc:
     """Both outputs are read whenever something is awaited, so a chatty child never blocks on them
     for long; what came is in .out and .err. close() ends and reaps the child, whatever happened."""

@@ -5,7 +5,7 @@
 Echoes UDP and TCP at a port of its own, and talks to the peers, to the router's DNS server, to
 OUTSIDE by TCP, and by ping, one after the other, chosen at random. Peers may be away. A line of input with addresses is
 answered with `all answer`, or `no answer: …`, for UDP and TCP to each of them; at the end of input it
-prints how often each kind of talk went well and did not, in JSON.
+prints in JSON how often each kind of talk went well and did not, and how long none did at most.
 """
 import json
 import os
@@ -17,8 +17,9 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 
-PORT, PATIENCE, BULK = 7007, 2, 1 << 16
+PORT, PATIENCE, BULK = 7007, 2, 1 << 14
 
 
 class Datagrams(socketserver.BaseRequestHandler):
@@ -107,6 +108,7 @@ def main(peers, router, name, out):
     print("ready", flush=True)
     talks = (udp, tcp, ping, dns, outside)
     went = {talk.__name__: [0, 0] for talk in talks}
+    silence, last = 0, time.monotonic()
     with selectors.DefaultSelector() as selector:
         selector.register(sys.stdin, selectors.EVENT_READ)
         while True:
@@ -115,10 +117,14 @@ def main(peers, router, name, out):
                 if not line:
                     break
                 all_answer(line.split())
+                last = time.monotonic()
             talk = random.choice(talks)
             args = {dns: (router, name), outside: (out,)}.get(talk, (random.choice(peers),))
-            went[talk.__name__][not attempt(talk, *args)] += 1
-    print(json.dumps(went), flush=True)
+            good = attempt(talk, *args)
+            went[talk.__name__][not good] += 1
+            silence = max(silence, time.monotonic() - last)
+            last = time.monotonic() if good else last
+    print(json.dumps({"went": went, "silence": silence}), flush=True)
 
 
 if __name__ == "__main__":

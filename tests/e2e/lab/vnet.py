@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 from .netns import Namespace
-from .proc import Proc
+from .proc import Proc, resident
 from .wait import SOON, eventually
 
 NIC = "c0"  # of a node
@@ -119,8 +119,7 @@ class Vnet:
 
     def memory(self):
         """Its resident set in bytes."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
+        return resident(self.pid)
 
     def kill(self):
         """As a crash does it: nothing is cleaned up."""
