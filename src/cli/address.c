@@ -73,3 +73,14 @@ bool has_address(const json_t *status, const struct address_choice *choice)
     json_decref(list);
     return has;
 }
+
+bool has_nic(const json_t *status, const char *role)
+{
+    size_t i;
+    json_t *nic;
+    json_array_foreach(json_object_get(status, "nics"), i, nic) {
+        if (strcmp(text_of(nic, "role"), role) == 0)
+            return true;
+    }
+    return false;
+}

@@ -15,3 +15,6 @@ struct address_choice {
 // where the guest has none. The caller owns it.
 json_t *addresses_of(const json_t *status, const struct address_choice *choice);
 bool has_address(const json_t *status, const struct address_choice *choice);
+
+// Whether the VM has a NIC with that role.
+bool has_nic(const json_t *status, const char *role);

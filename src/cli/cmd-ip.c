@@ -13,6 +13,8 @@ struct ip_args {
     bool v6;
 };
 
+enum { CALL_MS = 10000 };
+
 static const struct opt opts[] = {
     {"wait", OPT_DURATION, offsetof(struct ip_args, wait), "S",
      "wait for an address, at most this long (default: do not)", NULL, 0},
@@ -33,8 +35,17 @@ static void print_first(const json_t *doc)
     puts(json_string_value(json_object_get(json_array_get(doc, 0), "address")));
 }
 
-static json_t *ask(struct cli *cli, const struct ip_args *args, const struct address_choice *choice,
-                   struct err *e)
+// A NIC that the VM was not started with has no address, however long one waits.
+static int check_nic(const struct cli *cli, const json_t *status, const char *role, struct err *e)
+{
+    if (!role || has_nic(status, role))
+        return 0;
+    return err_set(e, ERR_FAILED, "VM '%s' has no %s NIC", cli->id,
+                   strcmp(role, "nat") == 0 ? "NAT" : "socket");
+}
+
+static json_t *wait_for(const struct cli *cli, const struct ip_args *args,
+                        const struct address_choice *choice, struct err *e)
 {
     const struct live_goal goal = {
         .words = args->v6 ? "given an IPv6 address" : "given an IPv4 address",
@@ -42,9 +53,18 @@ static json_t *ask(struct cli *cli, const struct ip_args *args, const struct add
         .arg = choice,
         .guests = true,
     };
-    if (args->wait >= 0)
-        return live_wait_for(&cli->store, cli->id, &goal, clock_ms() + args->wait, e);
-    return live_call(&cli->store, cli->id, "status", NULL, 10000, e);
+    return live_wait_for(&cli->store, cli->id, &goal, clock_ms() + args->wait, e);
+}
+
+static json_t *ask(const struct cli *cli, const struct ip_args *args,
+                   const struct address_choice *choice, struct err *e)
+{
+    json_t *status = live_call(&cli->store, cli->id, "status", NULL, CALL_MS, e);
+    bool there = status && check_nic(cli, status, choice->role, e) == 0;
+    if (there && args->wait < 0)
+        return status;
+    json_decref(status);
+    return there ? wait_for(cli, args, choice, e) : NULL;
 }
 
 static int run_ip(struct cli *cli, void *args_, struct err *e)

@@ -16,7 +16,16 @@ def test_the_address_is_the_guests(tm, vm):
 def test_another_family_and_a_nic_that_has_none(tm, vm):
     tm.run("exec", vm.id, "--", "ip", "addr", "add", "2001:db8::7/64", "dev", "eth0")
     assert tm.run("ip", vm.id, "--v6", "--wait", "60").stdout == "2001:db8::7\n"
-    assert vm.fail(1, "ip", "--nic", "nat") == f"tailmac: VM '{vm.id}' has no IPv4 address"
+    assert vm.fail(1, "ip", "--nic", "nat") == f"tailmac: VM '{vm.id}' has no NAT NIC"
+
+
+def test_nobody_waits_for_a_nic_that_is_not_there(vm):
+    begin = time.monotonic()
+    assert vm.fail(1, "ip", "--nic", "nat", "--wait", "600") == f"tailmac: VM '{vm.id}' has no NAT NIC"
+    assert time.monotonic() - begin < SOON
+    vm.halt()
+    vm.start("--nat-nic", "--headless", headless=False)
+    assert vm.fail(1, "ip", "--nic", "mac", "--wait", "600") == f"tailmac: VM '{vm.id}' has no socket NIC"
 
 
 def test_two_nics_are_told_apart(tm, server):
