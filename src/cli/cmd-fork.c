@@ -168,22 +168,6 @@ static void print_fleet(const json_t *doc)
     print_rows(json_object_get(doc, "forks"), columns, sizeof columns / sizeof *columns);
 }
 
-// Their addresses, when they have them; `forks` are newer then.
-static int wait_for_addresses(const struct cli *cli, json_t *forks, int64_t deadline, struct err *e)
-{
-    size_t i;
-    json_t *fork;
-    json_array_foreach(forks, i, fork) {
-        const char *id = json_string_value(json_object_get(fork, "id"));
-        json_t *status = live_wait(&cli->store, id, "ip", deadline, e);
-        if (!status)
-            return -1;
-        json_object_update(fork, status);
-        json_decref(status);
-    }
-    return 0;
-}
-
 static json_t *document(const struct fleet_plan *plan, const char *base, const json_t *forks,
                         int64_t since)
 {
@@ -212,8 +196,6 @@ static int make(const struct cli *cli, const struct fork_args *a, const struct f
     if (result == 0)
         result = fleet_start(&base, plan, &forks, e);
     fork_base_close(&base);
-    if (result == 0 && a->wait && strcmp(a->wait, "ip") == 0)
-        result = wait_for_addresses(cli, forks, plan->deadline, e);
     if (result == 0)
         cli_print(cli, document(plan, cli->id, forks, since), print_fleet);
     json_decref(forks);
@@ -232,7 +214,8 @@ static int run_fork(struct cli *cli, void *args, struct err *e)
         return -1;
     if (a->mac_base && mac_parse(a->mac_base, &base, e) < 0)
         return err_wrap(e, "--mac-base");
-    if (a->hold && a->wait && strcmp(a->wait, "ip") == 0)
+    bool ip = a->wait && strcmp(a->wait, "ip") == 0;
+    if (a->hold && ip)
         return err_set(e, ERR_USAGE, "fork: forks that --hold holds get no address");
     AUTO_CLOSE int tie_fd = a->tie ? watch_caller(e) : -1;
     if (a->tie && tie_fd < 0)
@@ -247,6 +230,7 @@ static int run_fork(struct cli *cli, void *args, struct err *e)
         .base = a->mac_base ? &base : NULL,
         .vsock = a->vsock,
         .hold = a->hold,
+        .addresses = ip,
         .tie_fd = tie_fd,
         .deadline = clock_ms() + (a->timeout < 0 ? DEFAULT_MS : a->timeout),
     };

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "cli/launch.h"
+#include "cli/live.h"
 #include "cli/pool.h"
 #include "vm/fork.h"
 
@@ -216,6 +217,21 @@ static int start_all(struct fleet *f, struct err *e)
     return 0;
 }
 
+// One after the other, as they have one deadline.
+static int wait_for_addresses(const struct fleet *f, struct err *e)
+{
+    for (int64_t i = 0; i < f->plan->count; i++) {
+        json_t *known = f->members[i].status;
+        const char *id = json_string_value(json_object_get(known, "id"));
+        json_t *status = live_wait(f->base->vm.store, id, "ip", f->plan->deadline, e);
+        if (!status)
+            return -1;
+        json_object_update(known, status);
+        json_decref(status);
+    }
+    return 0;
+}
+
 // --- the end ---
 
 static void free_member(struct member *m)
@@ -250,6 +266,8 @@ int fleet_start(const struct fork_base *base, const struct fleet_plan *plan, jso
     f.pool = pool_connect(base->vm.store, base->vm.id, &ignored);
     f.members = xcalloc((size_t)plan->count, sizeof *f.members);
     int result = make_all(&f, e) < 0 ? -1 : start_all(&f, e);
+    if (result == 0 && plan->addresses)
+        result = wait_for_addresses(&f, e);
     if (result < 0)
         end_all(&f);
     *forks = result < 0 ? NULL : json_array();

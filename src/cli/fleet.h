@@ -18,6 +18,7 @@ struct fleet_plan {
     const struct mac *macs; // one for each; NULL: as below
     const struct mac *base; // of PREFIX-1, the next one is PREFIX-2's; NULL: random ones
     bool vsock, hold;
+    bool addresses;   // they are awaited, too
     int tie_fd;       // they end when it becomes readable; -1: they do not
     int64_t deadline; // clock_ms()
 };

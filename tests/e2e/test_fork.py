@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab import packet
-from lab.proc import children
+from lab.proc import Proc, children
 from lab.tailmac import Tailmac, Vm
 from lab.wait import BOOT, SOON, eventually, gone
 from lab.world import World
@@ -299,6 +299,30 @@ def test_a_call_that_is_killed_leaves_nothing(base, rng, count):
         for pid in hosts:
             assert gone(pid, SOON)
         base.has_no_forks()
+
+
+def without_addresses(base):
+    """Two forks on a network where nobody is, and the command that waits for their addresses."""
+    call = Proc(base.tm.argv("fork", base.vm.id, "--count", "2", "--network", base.tm.world.sock("nobody"),
+                             "--wait", "ip", "--timeout", "600"), env=base.tm.world.env)
+    eventually(lambda: [base.tm.json("status", vm_id).get("agent", {}).get("ready")
+                        for vm_id in base.ids()] == [True, True], BOOT, "two forks")
+    return call
+
+
+def test_forks_that_get_no_address_are_ended(base):
+    with without_addresses(base) as call:
+        call.interrupt()
+        assert call.wait() == 130
+        base.has_no_forks()
+    with without_addresses(base) as call:
+        os.kill(base.tm.json("status", base.ids()[0])["pid"], signal.SIGKILL)
+        assert call.wait() == 1
+        assert "ended before it was given an address" in call.err
+        base.has_no_forks()
+    base.tm.fail(7, "fork", base.vm.id, "--network", base.tm.world.sock("nobody"), "--wait", "ip",
+                 "--timeout", "5")
+    base.has_no_forks()
 
 
 def test_forks_are_not_saved_by_accident(base):
