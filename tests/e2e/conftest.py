@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.confined import Confined
+from lab.saved import Saved
 from lab.tailmac import Tailmac
 from lab.vnet import Node, Vnet
 from lab.world import World
@@ -49,10 +50,18 @@ def binaries():
     return place
 
 
+def new_world(config):
+    return World(REPOSITORY / "bin" / "images" / f"tiny-{config.getoption('--arch')}.tar.zst")
+
+
+def end(world):
+    complaints = world.end()
+    assert not complaints, "left behind:\n" + "\n".join(complaints)
+
+
 @pytest.fixture
 def world(request):
-    arch = request.config.getoption("--arch")
-    return World(REPOSITORY / "bin" / "images" / f"tiny-{arch}.tar.zst")
+    return new_world(request.config)
 
 
 @pytest.fixture
@@ -61,8 +70,7 @@ def tm(request, binaries, world):
     tailmac = Tailmac(world, binaries)
     yield tailmac
     show_logs(request, world)
-    complaints = world.end()
-    assert not complaints, "left behind:\n" + "\n".join(complaints)
+    end(world)
 
 
 @pytest.fixture
@@ -91,9 +99,31 @@ def server(world):
     return world.server()
 
 
+@pytest.fixture(scope="session")
+def saved(request, binaries):
+    """The VM that is booted and saved once for all tests of this process."""
+    world = new_world(request.config)
+    yield Saved(world, binaries)
+    end(world)
+
+
 @pytest.fixture
-def vm(tm, server):
-    """A running VM on that network, whose agent answers."""
+def saved_vm(tm, saved):
+    """saved_vm(name, mac=…) → a copy of it at rest, which start() resumes, on the network as `vm` is."""
+    return lambda name, **config: saved.copy(tm, name, **config)
+
+
+@pytest.fixture
+def vm(saved_vm, server):
+    """A running VM on that network, whose agent answers. It was resumed: see `booted`."""
+    guest = saved_vm("a")
+    guest.start()
+    return guest
+
+
+@pytest.fixture
+def booted(tm, server):
+    """The same after a cold boot, for tests of what a boot does or leaves behind."""
     guest = tm.vm("a").create()
     guest.start()
     return guest

@@ -85,9 +85,9 @@ def is_ping_from(seen, address):
     return found and found[1].src == address and found[1].proto == packet.ICMP
 
 
-def test_another_memory_size_in_the_copy_is_a_warning(tm, world, snapshot):
+def test_another_memory_size_in_the_copy_is_a_warning(tm, world, saved_vm):
     net = world.server("one")
-    vm = copy(tm, snapshot, "test", "52:cc:cc:cc:cc:01", net.path, memory=1 << 30)
+    vm = copy(tm, saved_vm("base"), "test", "52:cc:cc:cc:cc:01", net.path, memory=1 << 30)
     run = host(tm, vm, "--disconnected-nic", "--attach-network", net.path)
     vm.until_ready(run)
     assert vm.status()["memory"] == 256 << 20

@@ -27,7 +27,7 @@ def guest(vm, script):
 
 
 def names(vm, directory="/data"):
-    return set(guest(vm, f"ls -A {directory}").split()) - {"lost+found"}
+    return set(guest(vm, f"ls -A {directory}").split()) - {"lost+found", "base"}
 
 
 def cp(vm, *args):

@@ -161,8 +161,8 @@ def test_many_at_once_and_one_that_nobody_reads(vm):
     assert stuck.child.poll() is None
 
 
-def test_a_vm_without_a_nic_to_talk_to(tm):
-    vm = tm.vm("a").create()
+def test_a_vm_without_a_nic_to_talk_to(saved_vm):
+    vm = saved_vm("a")
     vm.start("--disconnected-nic")
     assert sh(vm, "cat", data=b"x").stdout == b"x"
 

@@ -12,12 +12,9 @@ import pytest
 
 from lab import packet
 from lab.proc import Proc, children
-from lab.tailmac import Tailmac, Vm
+from lab.tailmac import Vm
 from lab.wait import BOOT, SOON, eventually, gone
-from lab.world import World
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-MAC = "52:cc:cc:cc:cc:07"
 KIB = 1024
 
 
@@ -44,28 +41,11 @@ def digests(directory):
             for path in directory.rglob("*") if path.is_file()}
 
 
-@pytest.fixture(scope="module")
-def saved(request, binaries):
-    """The directory of a VM that was saved with its agent, booted once for all tests."""
-    world = World(REPOSITORY / "bin" / "images" / f"tiny-{request.config.getoption('--arch')}.tar.zst")
-    world.server()
-    vm = Tailmac(world, binaries).vm("a").create(mac=MAC)
-    vm.start()
-    vm.wait("ip")
-    vm.sh("echo of-the-base >/data/base && sync")
-    vm.stop()
-    yield vm.dir
-    complaints = world.end()
-    assert not complaints, "left behind:\n" + "\n".join(complaints)
-
-
 class Base:
-    """A copy of that VM, and what is made of it."""
+    """A saved VM, and what is made of it."""
 
-    def __init__(self, tm, directory):
-        self.tm, self.vm = tm, tm.vm("a")
-        subprocess.run(["cp", "-r", "--sparse=always", directory, self.vm.dir], check=True)
-        self.vm.write_config(self.vm.config | {"vmID": self.vm.id, "serverSocket": tm.world.sock("net")})
+    def __init__(self, tm, saved):
+        self.tm, self.vm = tm, saved.copy(tm, "a")
         self.before = digests(self.vm.dir)
 
     def fork(self, *args):

@@ -8,7 +8,7 @@ import pytest
 from lab.proc import children
 from lab.wait import BOOT, SOON, eventually, gone
 from test_at_rest import grow_old, half_made
-from test_fork import Base, base, run, saved  # noqa: F401
+from test_fork import Base, base, run  # noqa: F401
 
 WORK = ("mkdir /run/own && mount -t tmpfs none /run/own && echo memory >/run/own/file && "
         "echo disk >/data/own && { (n=0; while sleep 0.1; do n=$((n+1)); echo $n >/run/own/new; "
@@ -192,7 +192,7 @@ def test_a_halt_comes_first(base, fork):  # noqa: F811
     base.has_no_forks()
 
 
-def test_a_full_disk_leaves_the_fork_as_it_was(confined, server, saved):  # noqa: F811
+def test_a_full_disk_leaves_the_fork_as_it_was(confined, server, saved):
     tm = confined("600m")
     full = Base(tm, saved)
     ram = full.vm.dir / "SaveFile.vzvmsave" / "ram.img"

@@ -14,14 +14,14 @@ from lab.wait import BOOT, SOON, eventually, gone
 # Save and resume
 
 
-def test_the_same_guest_goes_on(vm, count):
-    marks = Marks(vm)
+def test_the_same_guest_goes_on(booted, count):
+    marks = Marks(booted)
     for n in range(count(3, 20)):
-        assert "saved" in vm.stop().stdout
-        status = vm.status()
+        assert "saved" in booted.stop().stdout
+        status = booted.status()
         assert (status["state"], status["ended"], status["saved"]) == ("stopped", "saved", True)
-        assert "resumed" in vm.start().stdout, f"round {n}"
-        assert vm.status()["boot"] == "resumed"
+        assert "resumed" in booted.start().stdout, f"round {n}"
+        assert booted.status()["boot"] == "resumed"
         marks.check()
 
 
@@ -75,11 +75,10 @@ def test_a_discarded_state_is_gone(vm):
     assert not vm.saved_files
 
 
-def test_stop_and_halt_of_what_does_not_run_succeed_and_say_so(tm, server):
-    vm = tm.vm("a").create()
-    for command in (vm.stop, vm.halt):
+def test_stop_and_halt_of_what_does_not_run_succeed_and_say_so(tm, vm):
+    never_ran = tm.vm("b").create()
+    for command in (never_ran.stop, never_ran.halt):
         assert "not running" in command().stdout
-    vm.start()
     vm.stop()
     for command in (vm.stop, vm.halt):
         done = command()
@@ -164,7 +163,7 @@ def test_poweroff_is_a_shutdown(vm):
     vm.shell().type("poweroff\n")
     assert vm.at_rest() == "shutdown"
     assert vm.status()["saved"] is False
-    assert "cold boot" in vm.start().stdout
+    assert "cold boot" in vm.start(wait="running").stdout
 
 
 def test_reboot_keeps_the_vm_running(vm):
@@ -236,8 +235,8 @@ def test_an_engine_that_hangs_can_be_halted(vm):
     assert gone(status["engine_pid"], SOON)
 
 
-def test_interrupt_saves_and_ends_with_0(tm, server):
-    vm = tm.vm("a").create()
+def test_interrupt_saves_and_ends_with_0(saved_vm, server):
+    vm = saved_vm("a")
     host = vm.host()
     vm.until_ready(host)
     boot_id = vm.boot_id()
@@ -267,9 +266,9 @@ def test_signals_at_any_time_of_the_start_end_it_cleanly(tm, server, number, cou
     vm.start()
 
 
-def test_a_closed_terminal_does_not_end_a_vm_in_the_background(tm, server):
+def test_a_closed_terminal_does_not_end_a_vm_in_the_background(tm, server, saved_vm):
     """`run` starts Host in a session of its own: ^C and hang-up of the shell do not reach it."""
-    vm = tm.vm("a").create()
+    vm = saved_vm("a")
     run = tm.spawn("run", "--id", vm.id, "--headless", "--wait", "ready", "--tail")
     vm.until_ready(run)
     host = vm.status()["pid"]
@@ -289,18 +288,18 @@ def test_logs_are_followed(tm, vm):
 # Asking and waiting
 
 
-def test_status_is_whole(vm):
-    status = vm.status()
+def test_status_is_whole(booted):
+    status = booted.status()
     for key in ("id", "state", "boot", "pid", "engine_pid", "engine", "started", "control",
                 "console", "nics", "agent", "mac", "serverSocket", "memorySize"):
         assert key in status, key
-    assert status["id"] == vm.id and status["state"] == "running" and status["boot"] == "cold"
+    assert status["id"] == booted.id and status["state"] == "running" and status["boot"] == "cold"
     assert os.path.exists(status["control"]) and os.path.exists(status["console"])
     assert os.stat(status["control"]).st_mode & 0o777 == 0o600
     assert status["agent"]["hostname"] == "tiny"
     (nic,) = status["nics"]
-    assert (nic["role"], nic["mac"]) == ("socket", vm.config["mac"])
-    assert (nic["path"], nic["server"]) == (vm.nic_socket, vm.config["serverSocket"])
+    assert (nic["role"], nic["mac"]) == ("socket", booted.config["mac"])
+    assert (nic["path"], nic["server"]) == (booted.nic_socket, booted.config["serverSocket"])
     assert os.readlink(f"/proc/{status['engine_pid']}/exe").rpartition("/")[2].startswith("qemu-system")
 
 
@@ -310,8 +309,8 @@ def test_ps_lists_what_runs(tm, vm):
     assert [v["id"] for v in tm.json("ps")] == [vm.id]
 
 
-def test_waits_time_out_and_end(tm, server):
-    vm = tm.vm("a").create()
+def test_waits_time_out_and_end(tm, server, saved_vm):
+    vm = saved_vm("a")
     vm.fail(6, "wait", "--for", "ready")
     assert vm.wait("stopped").returncode == 0
     vm.start()
@@ -350,9 +349,9 @@ def test_the_console_takes_several_and_keeps_a_log(vm):
 # Full disks
 
 
-def test_a_save_on_a_full_disk_leaves_the_guest_running(confined, server):
+def test_a_save_on_a_full_disk_leaves_the_guest_running(confined, server, saved):
     tm = confined("400m")
-    vm = tm.vm("a").create()
+    vm = saved.copy(tm, "a")
     vm.start()
     marks = Marks(vm)
     ballast = tm.place.fill(leave=8 << 20)
@@ -367,9 +366,9 @@ def test_a_save_on_a_full_disk_leaves_the_guest_running(confined, server):
     marks.check()
 
 
-def test_a_disk_full_while_running_is_a_state_of_its_own(confined, server):
+def test_a_disk_full_while_running_is_a_state_of_its_own(confined, server, saved):
     tm = confined("400m")
-    vm = tm.vm("a").create()
+    vm = saved.copy(tm, "a")
     vm.start()
     boot_id = vm.boot_id()
     ballast = tm.place.fill(leave=1 << 20)
@@ -393,7 +392,7 @@ def test_a_damaged_state_is_refused_and_kept(vm):
     state.write_bytes(state.read_bytes()[:1000])
     vm.fail(1, "run", "--headless")
     assert vm.status()["saved"] is True
-    assert "cold boot" in vm.start("--discard-state").stdout
+    assert "cold boot" in vm.start("--discard-state", wait="running").stdout
 
 
 def test_a_disk_that_changed_is_refused_by_name(vm):

@@ -9,7 +9,8 @@ from lab import packet
 from lab.guest import Connection, Marks
 from lab.wait import BOOT, SOON, eventually
 
-MAC, NAT_MAC, IP = "52:cc:cc:cc:cc:07", "52:cc:cc:cc:ce:07", "192.168.77.107"
+MAC, OTHER, NAT_MAC = "52:cc:cc:cc:cc:07", "52:cc:cc:cc:cc:08", "52:cc:cc:cc:ce:07"
+IP = "192.168.77.107"
 
 
 def flows(server, mac=MAC, timeout=SOON):
@@ -27,20 +28,20 @@ def packet_address(mac):
 # Frames
 
 
-def test_frames_carry_the_configured_mac_from_the_documented_path(vm, server):
+def test_frames_carry_the_configured_mac_from_the_documented_path(booted, server):
     seen = server.wait_from(MAC)
-    assert seen.peer == vm.nic_socket == f"/tmp/qemu-dgram-{vm.id}.sock"
+    assert seen.peer == booted.nic_socket == f"/tmp/qemu-dgram-{booted.id}.sock"
     assert {frame.src for frame in server.frames} == {MAC}
     assert not [f for f in server.frames if f.ether.kind == packet.ETH_RARP], "QEMU's announcements"
 
 
-def test_dhcp_gives_an_address_that_wait_and_status_know(vm, server):
-    vm.wait("ip")
-    assert vm.addresses()[MAC] == [IP]
+def test_dhcp_gives_an_address_that_wait_and_status_know(booted, server):
+    booted.wait("ip")
+    assert booted.addresses()[MAC] == [IP]
     assert server.router.leases == {MAC: IP}
     server.ping(IP)
-    assert "64 bytes from 192.168.77.1" in vm.sh("ping -c 1 -W 30 192.168.77.1")
-    assert vm.sh("ip route").startswith("default via 192.168.77.1")
+    assert "64 bytes from 192.168.77.1" in booted.sh("ping -c 1 -W 30 192.168.77.1")
+    assert booted.sh("ip route").startswith("default via 192.168.77.1")
 
 
 def test_a_connection_carries_data_both_ways(vm, server):
@@ -53,10 +54,10 @@ def test_a_connection_carries_data_both_ways(vm, server):
     assert vm.sh(f"{lines} | nc 192.168.77.1 7777 | md5sum") == vm.sh(f"{lines} | md5sum")
 
 
-def test_two_guests_have_their_own_sockets(tm, server):
-    guests = {"52:cc:cc:cc:cc:01": tm.vm("a"), "52:cc:cc:cc:cc:02": tm.vm("b")}
-    for mac, guest in guests.items():
-        guest.create(mac=mac)
+def test_two_guests_have_their_own_sockets(saved_vm, server):
+    guests = {mac: saved_vm(name, mac=mac)
+              for name, mac in (("a", "52:cc:cc:cc:cc:01"), ("b", "52:cc:cc:cc:cc:02"))}
+    for guest in guests.values():
         guest.start()
     for mac, guest in guests.items():
         guest.wait("ip")
@@ -81,8 +82,8 @@ def test_attach_moves_frames_to_another_server(tm, vm, server):
     flows(server)
 
 
-def test_run_attaches_where_it_is_told(tm, server):
-    vm, other = tm.vm("a").create(), tm.world.server("other")
+def test_run_attaches_where_it_is_told(tm, server, saved_vm):
+    vm, other = saved_vm("a"), tm.world.server("other")
     vm.start("--attach-network", other.path)
     vm.wait("ip")
     flows(other)
@@ -183,8 +184,8 @@ def test_in_a_vnet_it_has_a_plug_of_its_own(tm):
 
 
 @pytest.mark.parametrize("end", ["kill", "down"])
-def test_a_vnet_that_ends_and_comes_back(tm, end, count):
-    net, vm = tm.network().up(), tm.vm("a").create()
+def test_a_vnet_that_ends_and_comes_back(tm, saved_vm, end, count):
+    net, vm = tm.network().up(), saved_vm("a", mac=OTHER)
     vm.start()
     vm.wait("ip")
     boot_id = vm.boot_id()
@@ -192,7 +193,7 @@ def test_a_vnet_that_ends_and_comes_back(tm, end, count):
         before = vm.nic()["reconnects"]
         getattr(net, end)()
         vm.until_nic(connected=False)
-        eventually(lambda: vm.guest_nics() == {MAC: False}, what="no carrier in the guest")
+        eventually(lambda: vm.guest_nics() == {OTHER: False}, what="no carrier in the guest")
         net.up()
         vm.until_nic(connected=True, kind="vnet", timeout=5)
         assert vm.nic()["reconnects"] == before + 1
@@ -200,8 +201,8 @@ def test_a_vnet_that_ends_and_comes_back(tm, end, count):
     assert vm.boot_id() == boot_id
 
 
-def test_a_vnet_after_a_save(tm):
-    net, vm = tm.network().up(), tm.vm("a").create()
+def test_a_vnet_after_a_save(tm, saved_vm):
+    net, vm = tm.network().up(), saved_vm("a", mac=OTHER)
     vm.start()
     vm.wait("ip")
     vm.stop()
@@ -222,22 +223,18 @@ def test_a_guest_that_boots_keeps_its_plug(tm):
     assert [link["plug"] for link in net.json("links")["links"]] == [vm.nic()["plug"]]
 
 
-def test_a_resumed_clone_is_plugged_in_under_its_own_mac(tm):
+def test_a_resumed_clone_is_plugged_in_under_its_own_mac(tm, saved_vm):
     """The lab knows the two MACs and no other: a frame under the wrong one would be told."""
-    own = "52:cc:cc:cc:cc:08"
-    net = tm.network().up(lab="networks: { n: { lan: 192.168.0.1/24 } }\nunknown-macs: refuse\n"
-                              f'nodes: {{ a: {{ mac: "{MAC}" }}, b: {{ mac: "{own}" }} }}')
-    vm, other = tm.vm("a").create(), tm.vm("b")
-    vm.start()
-    vm.wait("ip")
-    vm.stop()
+    net = tm.network().up(lab="networks: { n: { lan: 192.168.77.1/24 } }\nunknown-macs: refuse\n"
+                              f'nodes: {{ a: {{ mac: "{MAC}" }}, b: {{ mac: "{OTHER}" }} }}')
+    vm, other = saved_vm("a"), tm.vm("b")
     tm.run("clone", "--id", vm.id, "--target-id", other.id)
-    other.configure("--mac", own)
+    other.configure("--mac", OTHER)
     for guest in (vm, other):
         guest.start()
-        reaches(guest)
+        reaches(guest, "192.168.77.1")
     macs = {link["name"]: link["macs"] for link in net.json("links")["links"]}
-    assert macs == {"a": [MAC], "b": [own]}
+    assert macs == {"a": [MAC], "b": [OTHER]}
     assert net.json("counters")["daemon"]["refused"] == {}
 
 
@@ -253,10 +250,10 @@ def test_from_a_plain_server_into_a_vnet_and_back(tm, vm, server):
     flows(server)
 
 
-def test_a_vnet_that_refuses_says_why(tm):
+def test_a_vnet_that_refuses_says_why(tm, saved_vm):
     def lab(mac):
-        return f'unknown-macs: refuse\nnetworks: {{ n: {{ lan: 192.168.0.1/24 }} }}\nnodes: {{ a: {{ mac: "{mac}" }} }}'
-    net, vm = tm.network().up(lab=lab("52:cc:cc:cc:cc:01")), tm.vm("a").create()
+        return f'unknown-macs: refuse\nnetworks: {{ n: {{ lan: 192.168.77.1/24 }} }}\nnodes: {{ a: {{ mac: "{mac}" }} }}'
+    net, vm = tm.network().up(lab=lab("52:cc:cc:cc:cc:01")), saved_vm("a")
     vm.start()
     nic = vm.until_nic(connected=False)
     assert "no node with this MAC" in nic["note"]
@@ -265,7 +262,7 @@ def test_a_vnet_that_refuses_says_why(tm):
     net.up(lab=lab(MAC))
     vm.until_nic(connected=True, kind="vnet")
     assert "note" not in vm.nic()
-    reaches(vm)
+    reaches(vm, "192.168.77.1")
 
 
 # Servers that misbehave
@@ -277,11 +274,10 @@ def flood(vm):
 
 
 @pytest.mark.parametrize("connect_back", [False, True], ids=["unconnected", "connected-back"])
-def test_a_wedged_server_is_left_for_another(tm, connect_back):
+def test_a_wedged_server_is_left_for_another(tm, saved_vm, connect_back):
     server = tm.world.server(connect_back=connect_back)
-    vm = tm.vm("a").create()
+    vm = saved_vm("a")
     vm.start()
-    vm.wait("ip")
     flows(server)
     server.blackhole(True)
     flood(vm)
@@ -293,11 +289,10 @@ def test_a_wedged_server_is_left_for_another(tm, connect_back):
 
 
 @pytest.mark.parametrize("connect_back", [False, True], ids=["unconnected", "connected-back"])
-def test_a_wedged_server_that_recovers(tm, connect_back):
+def test_a_wedged_server_that_recovers(tm, saved_vm, connect_back):
     server = tm.world.server(connect_back=connect_back)
-    vm = tm.vm("a").create()
+    vm = saved_vm("a")
     vm.start()
-    vm.wait("ip")
     server.blackhole(True)
     flood(vm)
     vm.shell().run("ping -c 20 -i 0.2 -W 1 192.168.77.1")
@@ -306,11 +301,10 @@ def test_a_wedged_server_that_recovers(tm, connect_back):
 
 
 @pytest.mark.parametrize("connect_back", [False, True], ids=["unconnected", "connected-back"])
-def test_a_wedged_server_does_not_keep_a_vm_from_stopping(tm, connect_back):
+def test_a_wedged_server_does_not_keep_a_vm_from_stopping(tm, saved_vm, connect_back):
     server = tm.world.server(connect_back=connect_back)
-    vm = tm.vm("a").create()
+    vm = saved_vm("a")
     vm.start()
-    vm.wait("ip")
     server.blackhole(True)
     flood(vm)
     vm.shell().run("ping -c 20 -i 0.2 -W 1 192.168.77.1")
@@ -348,8 +342,8 @@ def test_frames_from_a_stranger_do_not_reach_the_guest(vm, server, tm):
 # Paths
 
 
-def test_a_socket_left_by_a_dead_vm_is_no_obstacle(tm, server):
-    vm = tm.vm("a").create()
+def test_a_socket_left_by_a_dead_vm_is_no_obstacle(saved_vm, server):
+    vm = saved_vm("a")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
         dead.bind(vm.nic_socket)
     vm.start()
@@ -358,14 +352,14 @@ def test_a_socket_left_by_a_dead_vm_is_no_obstacle(tm, server):
     flows(server)
 
 
-def test_a_name_that_a_live_socket_holds_is_left_alone(tm, server):
-    vm = tm.vm("a").create()
+def test_a_name_that_a_live_socket_holds_is_left_alone(saved_vm, server):
+    vm = saved_vm("a")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
         other.bind(vm.nic_socket)
         vm.start()
         path = vm.nic()["path"]
         assert path != vm.nic_socket
-        vm.wait("ip")
+        flows(server)
         assert server.wait_from(MAC).peer == path
         assert os.path.exists(vm.nic_socket)
         vm.halt()
@@ -453,10 +447,8 @@ def test_the_nat_nic_forwards_a_loopback_port_to_ssh(tm, server):
         vm.start("--nat-nic")
 
 
-def test_a_saved_guest_keeps_its_number_of_nics(tm, server):
-    vm = create_with_both(tm)
-    vm.start()
-    vm.stop()
+def test_a_saved_guest_keeps_its_number_of_nics(saved_vm, server):
+    vm = saved_vm("a", ethermac=NAT_MAC)
     assert "NIC" in vm.fail(1, "run", "--headless", "--nat-nic", "--disconnected-nic")
     assert vm.status()["saved"] is True
     vm.start()

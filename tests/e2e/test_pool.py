@@ -11,7 +11,7 @@ from lab import packet
 from lab.proc import children
 from lab.tailmac import Vm
 from lab.wait import BOOT, SOON, eventually, gone
-from test_fork import Base, distinct, idle_cpu, run, saved  # noqa: F401 (a fixture)
+from test_fork import Base, distinct, idle_cpu, run
 
 
 class Pool:
@@ -48,7 +48,7 @@ class Pool:
 
 
 @pytest.fixture
-def base(tm, server, saved):  # noqa: F811
+def base(tm, server, saved):
     found = Base(tm, saved)
     yield found
     tm.run("pool", "--id", found.vm.id, "--drain", check=False)

@@ -15,9 +15,9 @@ def tar(request, tmp_path_factory):
 
 
 @pytest.fixture
-def guest(tm, tar, world):
+def guest(saved_vm, tar, world):
     """One that has sshd and its host key; nobody is at the other end of its NIC."""
-    vm = tm.vm("a").create(sock=world.sock("nobody"))
+    vm = saved_vm("a", serverSocket=world.sock("nobody"))
     vm.start()
     sshd.install(vm, tar)
     sshd.give_host_key(vm)

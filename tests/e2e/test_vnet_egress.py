@@ -57,9 +57,9 @@ def test_a_page_comes_through_a_lab_address(lab, node, make_node):
     assert not lab.drops()
 
 
-def test_a_vm_fetches_it_too(tm, lab):
-    vm = tm.vm("a").create(mac=MAC_A)
-    vm.start(wait="running")
+def test_a_vm_fetches_it_too(saved_vm, lab):
+    vm = saved_vm("a", mac=MAC_A)
+    vm.start()
     vm.wait("ip")
     assert vm.sh(f"wget -q -O - http://{SITE}/ | sha256sum").split()[0] == DIGEST
 

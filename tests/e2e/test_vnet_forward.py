@@ -117,10 +117,10 @@ def test_it_reaches_a_guest_as_its_router(host, lab, guest):
     assert not lab.drops()
 
 
-def test_a_vm_is_reached_by_its_id(tm, host, make_vnet):
+def test_a_vm_is_reached_by_its_id(saved_vm, host, make_vnet):
     lab = make_vnet(lab=LAB, prefix=host.argv())
-    vm = tm.vm("box").create(mac=MAC_A)  # the lab calls it "a"
-    vm.start(wait="running")
+    vm = saved_vm("box", mac=MAC_A)  # the lab calls it "a"
+    vm.start()
     vm.wait("ip")
     vm.sh("echo a page >/tmp/index.html; busybox httpd -p 81 -h /tmp")
     lab.ask("forward", listen="8081", to=f"{vm.id}:81")

@@ -15,11 +15,11 @@ def leases(vnet):
     return {lease["mac"]: lease["address"] for lease in vnet.ask("leases")["leases"]}
 
 
-def test_all_talk_again_after_a_kill(tm, make_vnet, make_node):
+def test_all_talk_again_after_a_kill(saved_vm, make_vnet, make_node):
     vnet = make_vnet(lab=LAB)
-    vms = {name: tm.vm(name).create(mac=MACS[name]) for name in "ab"}
+    vms = {name: saved_vm(name, mac=MACS[name]) for name in "ab"}
     for vm in vms.values():
-        vm.start(wait="running")
+        vm.start()
     node = make_node(vnet, MACS["n"])
     node.dhcp()
     for vm in vms.values():

@@ -30,9 +30,8 @@ LOOP = "(while :; do date >>/data/x; sync; done) & echo $!"
 class Saved:
     """A saved VM whose guest writes all the time; its copies are used up."""
 
-    def __init__(self, tm):
-        self.vm = tm.vm("a").create()
-        self.vm.start()
+    def __init__(self, vm):
+        self.vm = vm
         self.boot_id = self.vm.boot_id()
         self.loop = self.vm.sh(LOOP).splitlines()[-1]
         self.vm.stop()
@@ -159,12 +158,12 @@ def sweep(saved, phase, calls):
 
 
 @pytest.mark.parametrize("phase", ("run", "held", "stop"))
-def test_killed_at_every_system_call(tm, server, count, phase):
+def test_killed_at_every_system_call(vm, count, phase):
     every = range(1, MOST + 1)
     plan = count([(name, numbers, False) for name, numbers in FEW[phase].items()],
                  [(name, every, False) for name in CALLS]
                  + [(name, every, True) for name in THREADS[phase]])
-    saved = Saved(tm)
+    saved = Saved(vm)
     deaths = {(name, threads): sweep(saved, phase, [strace.Call(name, n, threads) for n in numbers])
               for name, numbers, threads in plan}
     complaints = [why for some in deaths.values() for why in some if why]

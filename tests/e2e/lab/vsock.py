@@ -7,18 +7,31 @@ import subprocess
 import threading
 from pathlib import Path
 
-from .wait import BOOT
+from .wait import BOOT, eventually
 
 SOURCE = Path(__file__).resolve().parent.parent / "guest" / "vsock.c"
 MIB = 1 << 20
 GUEST = "/data/vsock"  # the program in the guest
 
 
-def install(vm, arch):
-    """Puts the guest's program on the data disk of a VM that has not run yet."""
+def build(vm, arch):
+    """The guest's program."""
     program = vm.tm.world.dir / "vsock-guest"
     if not program.exists():
         subprocess.run([f"{arch}-linux-gnu-gcc", "-O2", "-static", "-s", "-o", program, SOURCE], check=True)
+    return program
+
+
+def give(vm, arch):
+    """The program to a guest that was resumed, and the time to find its new device."""
+    vm.tm.run("cp", build(vm, arch), f"{vm.id}:{GUEST}")
+    eventually(lambda: vm.sh("cat /sys/bus/virtio/devices/*/device | grep -c 0x0013 || true") == "1",
+               what="a vsock device")
+
+
+def install(vm, arch):
+    """Puts the guest's program on the data disk of a VM that has not run yet."""
+    program = build(vm, arch)
     commands = vm.tm.world.dir / "debugfs"
     commands.write_text(f"write {program} vsock\nset_inode_field vsock mode 0100755\n")
     done = subprocess.run(["debugfs", "-w", "-f", commands, vm.dir / "Disk.img"], check=True, text=True,
