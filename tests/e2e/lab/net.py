@@ -228,6 +228,8 @@ class Server:
 
         for seq in range(max(int(timeout), 1)):
             with self.changed:
+                if not self.has_mac_of(ip, 1):
+                    continue
                 self.deliver([self.echo_request(ip, ident, seq)])
             try:
                 return self.wait_frame(answered, 1, since).time - start
@@ -236,13 +238,15 @@ class Server:
         raise AssertionError(f"{self.path}: {ip} does not answer a ping in {timeout} s; seen: "
                              + self.summary(since))
 
-    def echo_request(self, ip, ident, seq):
-        """The request, or the ARP question that comes first where the guest's MAC is not known."""
-        mac = self.router.macs.get(ip)
-        if mac is None:
+    def has_mac_of(self, ip, timeout):
+        """Asks for a guest's MAC where it is not known yet, and waits for the answer."""
+        if ip not in self.router.macs:
             ask = Arp(1, router.MAC, router.IP, "00:00:00:00:00:00", ip)
-            return Ether(packet.BROADCAST, router.MAC, packet.ETH_ARP, ask.pack()).pack()
-        return packet.ip_frame(router.MAC, mac, router.IP, ip, packet.ICMP,
+            self.deliver([Ether(packet.BROADCAST, router.MAC, packet.ETH_ARP, ask.pack()).pack()])
+        return self.changed.wait_for(lambda: ip in self.router.macs, timeout)
+
+    def echo_request(self, ip, ident, seq):
+        return packet.ip_frame(router.MAC, self.router.macs[ip], router.IP, ip, packet.ICMP,
                                Icmp(8, 0, ident, seq, b"tailmac").pack())
 
     def say(self, text):
