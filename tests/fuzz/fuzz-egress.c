@@ -91,9 +91,8 @@ static struct vnet *lab(struct held *h)
 static void one(struct vnet *v, struct translation *t, bool from_lab, uint8_t *data, size_t n)
 {
     struct egress_message m;
-    if (egress_is_message(data, n)) {
-        egress_read(data, n, &m);
-    } else if (from_lab) {
+    egress_read(data, n, &m);
+    if (from_lab) {
         vnet_input(v, 0, 0, data, n);
     } else {
         translate_in(t, data, n);

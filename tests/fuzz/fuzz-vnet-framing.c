@@ -5,7 +5,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "vnet/daemon/framing.h"
+#include "proto/framing.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
-#include "vnet/daemon/framing.h"
+#include "proto/framing.h"
 #include "vnet/daemon/lateness.h"
 #include "vnet/daemon/lease-lines.h"
 

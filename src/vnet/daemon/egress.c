@@ -7,6 +7,7 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,9 +21,11 @@
 #include "base/mem.h"
 #include "base/spawn.h"
 #include "base/text.h"
+#include "proto/framing.h"
 #include "proto/unix.h"
 #include "vnet/daemon/daemon.h"
 #include "vnet/daemon/inlets.h"
+#include "vnet/daemon/stream.h"
 #include "vnet/egress/message.h"
 
 enum {
@@ -37,12 +40,13 @@ struct egress {
     struct daemon *d;
     char *exe;
     pid_t pid;
-    int fd;     // -1: there is none now
-    int inlets; // the same
+    int frames, messages; // -1: there is none now
     bool up;
-    struct event *readable, *writable, *restart;
+    struct event *readable, *writable, *heard, *restart;
     bool waits; // for `writable`
     struct queue queue;
+    size_t sent; // see stream_send()
+    struct framing in;
     struct egress_message policy, resolver; // as it was told
     uint64_t started, restarts, lost;
     uint64_t refused, refused_now; // flows: by its processes of before, by this one
@@ -54,7 +58,7 @@ struct egress {
 
 static int say(struct egress *x, const struct egress_message *m)
 {
-    return send(x->fd, m, sizeof *m, MSG_NOSIGNAL) < 0 ? -1 : 0;
+    return send(x->messages, m, egress_size(m), MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
 static void add_network(struct egress_message *m, uint32_t address, uint32_t mask)
@@ -133,7 +137,7 @@ static int say_resolver(struct egress *x)
 
 void egress_sweep(struct egress *x)
 {
-    if (x->fd < 0 || x->d->lab->egress == LABFILE_EGRESS_NONE)
+    if (x->frames < 0 || x->d->lab->egress == LABFILE_EGRESS_NONE)
         return;
     say_policy(x);
     say_resolver(x);
@@ -189,18 +193,21 @@ static void close_socket(struct egress *x)
         event_free(x->readable);
     if (x->writable)
         event_free(x->writable);
-    x->readable = x->writable = NULL;
+    if (x->heard)
+        event_free(x->heard);
+    x->readable = x->writable = x->heard = NULL;
     x->waits = false;
-    if (x->fd >= 0)
-        close(TAKE_FD(x->fd));
-    if (x->inlets >= 0)
-        close(TAKE_FD(x->inlets));
+    if (x->frames >= 0)
+        close(TAKE_FD(x->frames));
+    if (x->messages >= 0)
+        close(TAKE_FD(x->messages));
 }
 
 static void explain(struct egress *x)
 {
     int status = 0;
     pid_t got;
+    kill(x->pid, SIGKILL); // should it go on without its sockets
     do
         got = waitpid(x->pid, &status, 0);
     while (got < 0 && errno == EINTR);
@@ -217,6 +224,7 @@ static void on_end(struct egress *x)
     close_socket(x);
     explain(x);
     queue_drop(&x->queue, &x->d->share, x->d->v, x->queue.count);
+    x->in.n = x->sent = 0;
     if (clock_ns() - x->started > STEADY_NS * 1000ull)
         x->pause_ms = 0;
     x->pause_ms = x->pause_ms == 0                   ? RESTART_MS
@@ -252,7 +260,7 @@ static void on_message(struct egress *x, const uint8_t *data, size_t n)
     daemon_event(x->d, json_pack("{s:s, s:i}", "event", "egress-up", "pid", (int)x->pid));
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+static void on_heard(evutil_socket_t fd, short what, void *arg)
 {
     (void)what;
     struct egress *x = arg;
@@ -260,15 +268,27 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     int n = os_receive(fd, in, PORT_BATCH, false);
     bool gone = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
     for (int i = 0; i < n && !gone; i++) {
-        if (in[i].size == 0)
-            gone = true;
-        else if (egress_is_message(in[i].data, in[i].size))
-            on_message(x, in[i].data, in[i].size);
-        else
-            vnet_egress_input(x->d->v, clock_ns(), in[i].data, in[i].size);
+        gone = in[i].size == 0;
+        on_message(x, in[i].data, in[i].size);
     }
     if (gone)
         on_end(x);
+}
+
+static void take_frame(void *v, const uint8_t *frame, size_t n)
+{
+    vnet_egress_input(v, clock_ns(), frame, n);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    struct egress *x = arg;
+    struct err e;
+    if (framing_fill(&x->in, fd, &e) && framing_pass(&x->in, take_frame, x->d->v, &e) == 0)
+        return;
+    kill(x->pid, SIGKILL); // on_heard() ends it: it may have said why
+    event_del(x->readable);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
@@ -284,15 +304,19 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 static int open_pairs(struct egress *x, int theirs[2], struct err *e)
 {
     const int size = IN_KERNEL;
-    int *const ours[] = {&x->fd, &x->inlets};
+    int frames[2];
+    int messages[2];
+    if (unix_pair(frames, e) < 0)
+        return -1;
+    x->frames = frames[0];
+    theirs[0] = frames[1];
+    if (os_message_pair(messages) < 0)
+        return err_sys(e, "cannot start the egress");
+    x->messages = messages[0];
+    theirs[1] = messages[1];
     for (int i = 0; i < 2; i++) {
-        int ends[2];
-        if (os_message_pair(ends) < 0)
-            return err_sys(e, "cannot start the egress");
-        for (int end = 0; end < 2; end++)
-            setsockopt(ends[end], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-        *ours[i] = ends[0];
-        theirs[i] = ends[1];
+        setsockopt(frames[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+        setsockopt(messages[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     }
     return 0;
 }
@@ -303,8 +327,7 @@ static void say_all(struct egress *x)
         say_start(x) < 0)
         log_line("egress: %s", strerror(errno)); // its end shows at once
     inlets_say(x->d);
-    fcntl(x->fd, F_SETFL, O_NONBLOCK);
-    fcntl(x->inlets, F_SETFL, O_NONBLOCK);
+    fcntl(x->messages, F_SETFL, O_NONBLOCK);
 }
 
 static int spawn_it(struct egress *x, const int theirs[2], struct err *e)
@@ -335,9 +358,11 @@ static int start(struct egress *x, struct err *e)
         close_socket(x);
         return -1;
     }
-    x->readable = event_new(x->d->base, x->fd, EV_READ | EV_PERSIST, on_readable, x);
-    x->writable = event_new(x->d->base, x->fd, EV_WRITE, on_writable, x);
+    x->readable = event_new(x->d->base, x->frames, EV_READ | EV_PERSIST, on_readable, x);
+    x->writable = event_new(x->d->base, x->frames, EV_WRITE, on_writable, x);
+    x->heard = event_new(x->d->base, x->messages, EV_READ | EV_PERSIST, on_heard, x);
     event_add(x->readable, NULL);
+    event_add(x->heard, NULL);
     say_all(x);
     return 0;
 }
@@ -359,7 +384,8 @@ int egress_open(struct daemon *d, const char *exe, struct err *e)
 {
     struct egress *x = d->egress = xcalloc(1, sizeof *x);
     x->d = d;
-    x->fd = x->inlets = -1;
+    x->frames = x->messages = -1;
+    framing_init(&x->in);
     x->exe = xstrdup(exe);
     x->restart = evtimer_new(d->base, on_restart, x);
     bool leads_out = d->lab->egress == LABFILE_EGRESS_HOST || d->lab->forward_count > 0;
@@ -370,12 +396,13 @@ void egress_free(struct egress *x)
 {
     if (!x)
         return;
-    bool runs = x->fd >= 0;
+    bool runs = x->frames >= 0;
     close_socket(x);
     if (runs)
         explain(x);
     queue_drop(&x->queue, &x->d->share, x->d->v, x->queue.count);
     event_free(x->restart);
+    framing_fini(&x->in);
     free(x->exe);
     free(x);
 }
@@ -387,41 +414,38 @@ void egress_output(struct egress *x, struct frame *f)
     struct err e;
     if (x->started == 0 && start(x, &e) < 0)
         log_line("%s", e.msg);
-    if (x->fd < 0 || !queue_put(&x->queue, &x->d->share, f))
+    if (x->frames < 0 || !queue_put(&x->queue, &x->d->share, f))
         x->lost++;
 }
 
 void egress_flush(struct egress *x)
 {
     struct frame *frames[PORT_BATCH];
-    struct os_datagram out[PORT_BATCH];
     unsigned n;
-    while (x->fd >= 0 && !x->waits && (n = queue_peek(&x->queue, frames, PORT_BATCH)) > 0) {
-        for (unsigned i = 0; i < n; i++)
-            out[i] = (struct os_datagram){.data = (void *)(uintptr_t)vnet_frame_data(frames[i]),
-                                          .size = vnet_frame_size(frames[i])};
-        int sent = os_send(x->fd, out, (int)n, NULL, 0);
-        if (sent > 0)
+    while (x->frames >= 0 && !x->waits && (n = queue_peek(&x->queue, frames, PORT_BATCH)) > 0) {
+        int sent = stream_send(x->frames, &x->sent, frames, n);
+        if (sent > 0) {
             queue_drop(&x->queue, &x->d->share, x->d->v, (unsigned)sent);
-        else if (errno == EAGAIN) {
+        } else if (errno == EAGAIN) {
             x->waits = true;
             event_add(x->writable, NULL);
-        } else if (errno != EINTR)
+        } else if (errno != EINTR) {
             return; // it has ended, as on_readable() will see
+        }
     }
 }
 
-void egress_say_inlet(struct egress *x, const struct egress_inlet *inlet, int fd)
+void egress_say_inlet(struct egress *x, const struct egress_message *inlet, int fd)
 {
-    if (x->inlets >= 0 &&
-        unix_send(x->inlets, (const char *)inlet, sizeof *inlet, &fd, fd >= 0) < 0)
+    if (x->messages >= 0 &&
+        unix_send(x->messages, (const char *)inlet, egress_size(inlet), &fd, fd >= 0) < 0)
         log_line("egress: it takes no port: %s", strerror(errno));
 }
 
 void egress_dns_answer(struct egress *x, uint64_t token, const uint8_t *message, size_t n)
 {
     struct egress_message m = egress_message(EGRESS_ANSWER);
-    if (x->fd < 0 || token >> 32 != x->restarts)
+    if (x->frames < 0 || token >> 32 != x->restarts)
         return; // who asked is gone
     m.token = (uint32_t)token;
     m.size = (uint32_t)n;

@@ -10,7 +10,7 @@
 
 struct daemon;
 struct egress;
-struct egress_inlet;
+struct egress_message;
 struct frame;
 
 // Sets d->egress. `exe` is this program, which is started at once where the lab leads anywhere,
@@ -22,7 +22,7 @@ void egress_free(struct egress *x); // NULL too
 void egress_output(struct egress *x, struct frame *f);
 // A port of the host, and the socket that listens there, which stays the caller's; or none, where
 // it ends.
-void egress_say_inlet(struct egress *x, const struct egress_inlet *inlet, int fd);
+void egress_say_inlet(struct egress *x, const struct egress_message *inlet, int fd);
 // The answer to a query that its process has asked.
 void egress_dns_answer(struct egress *x, uint64_t token, const uint8_t *message, size_t n);
 // At the end of a turn.

@@ -164,11 +164,11 @@ static int listen_at(const struct inlet *inlet, struct err *e)
 static void say(struct daemon *d, unsigned i, bool ends)
 {
     const struct listener *l = &d->inlets->all[i];
-    const struct egress_inlet m = {.host = l->is.host,
-                                   .host_port = l->is.host_port,
-                                   .lab_port = (uint16_t)(i + 1),
-                                   .protocol = l->is.protocol,
-                                   .ends = ends};
+    struct egress_message m = egress_message(ends ? EGRESS_INLET_END : EGRESS_INLET);
+    m.host = l->is.host;
+    m.host_port = l->is.host_port;
+    m.lab_port = (uint16_t)(i + 1);
+    m.protocol = l->is.protocol;
     if (d->egress)
         egress_say_inlet(d->egress, &m, ends ? -1 : l->fd);
 }

@@ -12,18 +12,16 @@
 
 #include "base/mem.h"
 #include "base/parse.h"
+#include "proto/framing.h"
 #include "proto/listener.h"
 #include "vnet/daemon/daemon.h"
-#include "vnet/daemon/framing.h"
 
-// One read: what a client may hand in in a turn of the loop.
-enum { READ_MAX = 32 << 10, BUFFER = FRAMING_HEADER + FRAMING_MAX + READ_MAX, STRANGERS_MAX = 64 };
+enum { STRANGERS_MAX = 64 };
 
 struct connection {
     struct port port;
-    size_t n; // in the buffer
-    uint8_t *buffer;
-    size_t sent; // bytes of the first queued frame that have gone already, header included
+    struct framing in;
+    size_t sent; // see stream_send()
     // Before it is a port:
     struct stream *stream;
     int fd;
@@ -49,12 +47,11 @@ static enum presence look(const struct port *p)
     return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)) ? PRESENT : ABSENT;
 }
 
-static int send_frames(struct port *port, struct frame *const *frames, unsigned n)
+int stream_send(int fd, size_t *sent, struct frame *const *frames, unsigned n)
 {
-    struct connection *c = (struct connection *)port;
     struct iovec io[2 * PORT_BATCH];
     uint8_t headers[PORT_BATCH][FRAMING_HEADER];
-    size_t skip = c->sent;
+    size_t skip = *sent;
     int count = 0;
     for (unsigned i = 0; i < n; i++) {
         size_t size = vnet_frame_size(frames[i]);
@@ -65,18 +62,29 @@ static int send_frames(struct port *port, struct frame *const *frames, unsigned 
         io[count++] = (struct iovec){(uint8_t *)vnet_frame_data(frames[i]) + skip, size - skip};
         skip = 0;
     }
-    ssize_t sent = sendmsg(port->fd, &(struct msghdr){.msg_iov = io, .msg_iovlen = (size_t)count},
+    ssize_t went = sendmsg(fd, &(struct msghdr){.msg_iov = io, .msg_iovlen = (size_t)count},
                            MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent < 0 && (errno == ENOBUFS || errno == ENOMEM))
+    if (went < 0 && (errno == ENOBUFS || errno == ENOMEM))
         errno = EAGAIN; // a frame that has begun must go on
-    if (sent < 0)
+    if (went < 0)
         return -1;
-    c->sent += (size_t)sent;
+    *sent += (size_t)went;
     int done = 0;
-    while (done < (int)n && c->sent >= FRAMING_HEADER + vnet_frame_size(frames[done]))
-        c->sent -= FRAMING_HEADER + vnet_frame_size(frames[done++]);
+    while (done < (int)n && *sent >= FRAMING_HEADER + vnet_frame_size(frames[done]))
+        *sent -= FRAMING_HEADER + vnet_frame_size(frames[done++]);
     errno = EAGAIN; // a frame that has gone in part stays the first
     return done > 0 ? done : -1;
+}
+
+static int send_frames(struct port *port, struct frame *const *frames, unsigned n)
+{
+    struct connection *c = (struct connection *)port;
+    return stream_send(port->fd, &c->sent, frames, n);
+}
+
+static void take_frame(void *port, const uint8_t *frame, size_t n)
+{
+    port_input(port, frame, n);
 }
 
 // The whole frames of what came up to now; may end the port.
@@ -84,40 +92,17 @@ static void take_or_end(struct port *port)
 {
     struct connection *c = (struct connection *)port;
     struct err e;
-    size_t at = 0;
-    long took;
-    while ((took = framing_take(c->buffer + at, c->n - at, &e)) > 0) {
-        port_input(port, c->buffer + at + FRAMING_HEADER, (size_t)took - FRAMING_HEADER);
-        at += (size_t)took;
-    }
-    c->n -= at;
-    memmove(c->buffer, c->buffer + at, c->n);
-    if (took < 0) {
-        daemon_refuse(port->d, REFUSED_LENGTH, port->peer, NULL);
-        port_gone(port, e.msg);
-    }
-}
-
-// False: the connection has ended, or failed with *e.
-static bool fill(struct connection *c, int fd, struct err *e)
-{
-    ssize_t n = recv(fd, c->buffer + c->n, READ_MAX, MSG_DONTWAIT);
-    if (n > 0)
-        c->n += (size_t)n;
-    else if (n == 0)
-        err_set(e, ERR_FAILED, "end of the stream");
-    else if (errno != EAGAIN && errno != EINTR)
-        err_sys(e, "cannot read");
-    else
-        return true;
-    return n > 0;
+    if (framing_pass(&c->in, take_frame, port, &e) == 0)
+        return;
+    daemon_refuse(port->d, REFUSED_LENGTH, port->peer, NULL);
+    port_gone(port, e.msg);
 }
 
 static void read_frames(struct port *port)
 {
     struct connection *c = (struct connection *)port;
     struct err e;
-    if (fill(c, port->fd, &e))
+    if (framing_fill(&c->in, port->fd, &e))
         take_or_end(port);
     else
         port_gone(port, e.msg);
@@ -126,7 +111,7 @@ static void read_frames(struct port *port)
 static void free_connection(struct port *port)
 {
     struct connection *c = (struct connection *)port;
-    free(c->buffer);
+    framing_fini(&c->in);
     free(c);
 }
 
@@ -148,7 +133,7 @@ struct port *stream_attach(struct daemon *d, const char *peer, int fd, const str
         return NULL;
     }
     struct connection *c = xcalloc(1, sizeof *c);
-    c->buffer = xcalloc(1, BUFFER);
+    framing_init(&c->in);
     if (port_open(d, &c->port, &stream_ops, fd, place, peer, e) < 0) {
         free_connection(&c->port);
         return NULL;
@@ -200,14 +185,13 @@ static void look_for_mac(struct connection *c)
     struct err e;
     struct mac mac;
     long took;
-    while ((took = framing_take(c->buffer, c->n, &e)) > 0) {
-        if (place_mac(c->buffer + FRAMING_HEADER, (size_t)took - FRAMING_HEADER, &mac)) {
+    while ((took = framing_take(c->in.buffer, c->in.n, &e)) > 0) {
+        if (place_mac(c->in.buffer + FRAMING_HEADER, (size_t)took - FRAMING_HEADER, &mac)) {
             join(c, &mac);
             return;
         }
         daemon_refuse(c->stream->d, REFUSED_NO_MAC, c->stream->path, NULL);
-        c->n -= (size_t)took;
-        memmove(c->buffer, c->buffer + took, c->n);
+        framing_skip(&c->in, (size_t)took);
     }
     if (took < 0) {
         daemon_refuse(c->stream->d, REFUSED_LENGTH, c->stream->path, NULL);
@@ -220,7 +204,7 @@ static void on_stranger(evutil_socket_t fd, short what, void *arg)
     (void)what;
     struct connection *c = arg;
     struct err e;
-    if (fill(c, fd, &e))
+    if (framing_fill(&c->in, fd, &e))
         look_for_mac(c);
     else
         turn_away(c);
@@ -235,7 +219,7 @@ static void on_accept(void *arg, int fd)
         return;
     }
     struct connection *c = xcalloc(1, sizeof *c);
-    c->buffer = xcalloc(1, BUFFER);
+    framing_init(&c->in);
     c->stream = s;
     c->fd = fd;
     c->readable = event_new(s->d->base, fd, EV_READ | EV_PERSIST, on_stranger, c);

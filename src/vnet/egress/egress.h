@@ -2,6 +2,6 @@
 // other, libslirp between them.
 #pragma once
 
-// With messages and frames (message.h) at the socket `fd`, and ports of the host that lead to
-// guests at `inlets`. Returns the exit code at its end.
-int egress_main(int fd, int inlets);
+// With the lab's frames at one socket (proto/framing.h), messages (message.h) at the other. Returns
+// the exit code at its end.
+int egress_main(int frames, int messages);

@@ -6,11 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "base/os.h"
 #include "proto/fds.h"
+#include "proto/framing.h"
 #include "vnet/egress/confine.h"
 #include "vnet/egress/egress.h"
 #include "vnet/egress/message.h"
@@ -20,11 +21,11 @@
 #include "vnet/egress/translate.h"
 #include "vnet/vnet.h"
 
-enum { BATCH = 32, FILES_MAX = 4096 };
+enum { FILES_MAX = 4096 };
 enum { OWN_FDS = 2 }; // beside those of services
 
 struct egress {
-    int fd, inlets;
+    int frames, messages;
     bool ending;
     struct translation translation;
     char *paths[FORWARDS_MAX]; // of forwards to unix sockets
@@ -34,17 +35,22 @@ struct egress {
     struct outbox *out;
     struct stack *stack; // NULL until START
     uint64_t refused;    // of its flows, as the daemon was told
-    struct os_datagram in[BATCH];
-    uint8_t data[BATCH][VNET_FRAME_MAX + 1];
+    struct framing in;
 };
 
 // --- what the daemon says ---
+
+// False: the daemon has too much to read already.
+static bool send_message(const struct egress *x, const struct egress_message *m)
+{
+    return send(x->messages, m, egress_size(m), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
 
 static void say(struct egress *x, enum egress_kind kind, const char *text)
 {
     struct egress_message m = egress_message(kind);
     snprintf(m.text, sizeof m.text, "%.*s", (int)sizeof m.text - 1, text);
-    outbox_put(x->out, &m, sizeof m);
+    send_message(x, &m);
 }
 
 static void fail(struct egress *x, const struct err *why)
@@ -67,8 +73,9 @@ static int begin(struct egress *x, const struct egress_message *m, struct err *e
     return confine(e);
 }
 
-static void on_start(struct egress *x, const struct egress_message *m)
+static void on_start(struct egress *x, const struct egress_message *m, int fd)
 {
+    (void)fd;
     struct err e;
     if (x->stack)
         return;
@@ -78,8 +85,9 @@ static void on_start(struct egress *x, const struct egress_message *m)
         say(x, EGRESS_READY, "");
 }
 
-static void on_policy(struct egress *x, const struct egress_message *m)
+static void on_policy(struct egress *x, const struct egress_message *m, int fd)
 {
+    (void)fd;
     struct translation *t = &x->translation;
     t->open = m->open;
     t->network_count = m->network_count;
@@ -89,8 +97,9 @@ static void on_policy(struct egress *x, const struct egress_message *m)
     }
 }
 
-static void on_resolver(struct egress *x, const struct egress_message *m)
+static void on_resolver(struct egress *x, const struct egress_message *m, int fd)
 {
+    (void)fd;
     translation_resolve(&x->translation, m->host, m->host_port);
 }
 
@@ -106,8 +115,9 @@ static void forward_to_path(struct egress *x, const struct egress_message *m, co
         x->paths[number] = xstrdup(path);
 }
 
-static void on_forward(struct egress *x, const struct egress_message *m)
+static void on_forward(struct egress *x, const struct egress_message *m, int fd)
 {
+    (void)fd;
     const struct forward f = {.protocol = m->protocol,
                               .lab = m->lab,
                               .lab_port = m->lab_port,
@@ -126,18 +136,21 @@ static void serve(struct egress *x, const struct egress_message *m, const char *
         forward_to_path(x, m, path);
 }
 
-static void on_page(struct egress *x, const struct egress_message *m)
+static void on_page(struct egress *x, const struct egress_message *m, int fd)
 {
+    (void)fd;
     serve(x, m, m->text);
 }
 
-static void on_dns(struct egress *x, const struct egress_message *m)
+static void on_dns(struct egress *x, const struct egress_message *m, int fd)
 {
+    (void)fd;
     serve(x, m, NULL);
 }
 
-static void on_answer(struct egress *x, const struct egress_message *m)
+static void on_answer(struct egress *x, const struct egress_message *m, int fd)
 {
+    (void)fd;
     services_answer(x->services, m->token, m->size, m->at, m->data, m->n);
 }
 
@@ -151,55 +164,54 @@ static void ask(void *arg, unsigned network, uint64_t token, const uint8_t *quer
     m.token = token;
     m.n = (uint32_t)n;
     memcpy(m.data, query, n);
-    outbox_put(x->out, &m, sizeof m);
+    send_message(x, &m);
 }
 
-static void (*const heard[EGRESS_KINDS])(struct egress *x, const struct egress_message *m) = {
+static void on_inlet(struct egress *x, const struct egress_message *m, int fd)
+{
+    struct err e;
+    if (x->stack && stack_add_inlet(x->stack, m, fd, &e) < 0)
+        fail(x, &e);
+}
+
+static void on_inlet_end(struct egress *x, const struct egress_message *m, int fd)
+{
+    (void)fd;
+    if (x->stack)
+        stack_remove_inlet(x->stack, m);
+}
+
+// `fd` came with it, or -1.
+static void (*const heard[EGRESS_KINDS])(struct egress *x, const struct egress_message *m,
+                                         int fd) = {
     [EGRESS_START] = on_start,     [EGRESS_POLICY] = on_policy, [EGRESS_RESOLVER] = on_resolver,
     [EGRESS_FORWARD] = on_forward, [EGRESS_PAGE] = on_page,     [EGRESS_DNS] = on_dns,
-    [EGRESS_ANSWER] = on_answer,
+    [EGRESS_ANSWER] = on_answer,   [EGRESS_INLET] = on_inlet,   [EGRESS_INLET_END] = on_inlet_end,
 };
 
-static void hear(struct egress *x, const uint8_t *data, size_t n)
+static void hear(struct egress *x)
 {
+    uint8_t data[sizeof(struct egress_message)];
     struct egress_message m;
-    if (!egress_is_message(data, n)) {
-        if (x->stack)
-            stack_input(x->stack, data, n);
-    } else if (egress_read(data, n, &m) && heard[m.kind]) {
-        heard[m.kind](x, &m);
-    }
-}
-
-static void listen_to_daemon(struct egress *x)
-{
-    for (int i = 0; i < BATCH; i++)
-        x->in[i] = (struct os_datagram){.data = x->data[i], .size = sizeof x->data[i]};
-    int n = os_receive(x->fd, x->in, BATCH, false);
-    x->ending = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
-    for (int i = 0; i < n && !x->ending; i++) {
-        if (x->in[i].size == 0)
-            x->ending = true; // end of file
-        else
-            hear(x, x->data[i], x->in[i].size);
-    }
-    if (x->stack)
-        stack_pass(x->stack);
-}
-
-static void hear_inlets(struct egress *x)
-{
-    struct egress_inlet m;
     struct fds fds = {0};
-    struct err e;
-    bool whole = fds_receive(x->inlets, &m, sizeof m, &fds) == sizeof m;
-    if (!whole)
-        x->ending = true;
-    else if (m.ends)
-        stack_remove_inlet(x->stack, &m);
-    else if (stack_add_inlet(x->stack, &m, fds.count ? fds.fd[0] : -1, &e) < 0)
-        fail(x, &e);
+    ssize_t n = fds_receive(x->messages, data, sizeof data, &fds);
+    x->ending |= n <= 0 && errno != EINTR;
+    if (n > 0 && egress_read(data, (size_t)n, &m) && heard[m.kind])
+        heard[m.kind](x, &m, fds.count ? fds.fd[0] : -1);
     fds_close(&fds);
+}
+
+static void take_frame(void *arg, const uint8_t *frame, size_t n)
+{
+    stack_input(arg, frame, n);
+}
+
+static void take_frames(struct egress *x)
+{
+    struct err e;
+    x->ending |=
+        !framing_fill(&x->in, x->frames, &e) || framing_pass(&x->in, take_frame, x->stack, &e) < 0;
+    stack_pass(x->stack);
 }
 
 // --- the loop ---
@@ -208,30 +220,32 @@ static void tell_refused(struct egress *x)
 {
     struct egress_message m = egress_message(EGRESS_REFUSED);
     m.token = x->stack ? stack_refused(x->stack) : 0;
-    if (m.token != x->refused && outbox_put(x->out, &m, sizeof m))
+    if (m.token != x->refused && send_message(x, &m))
         x->refused = m.token;
 }
 
+// Frames come after START.
 static void turn(struct egress *x, bool *waits)
 {
-    x->own[0] = (struct pollfd){.fd = x->fd, .events = (short)(POLLIN | (*waits ? POLLOUT : 0))};
-    x->own[1] = (struct pollfd){.fd = x->stack ? x->inlets : -1, .events = POLLIN};
+    const short events = (short)(POLLIN | (*waits ? POLLOUT : 0));
+    x->own[0] = (struct pollfd){.fd = x->stack ? x->frames : -1, .events = events};
+    x->own[1] = (struct pollfd){.fd = x->messages, .events = POLLIN};
     struct pollfd *fds = x->own;
     nfds_t count = services_fill(x->services, x->own, OWN_FDS);
     int timeout = -1;
     if (x->stack)
         fds = stack_fill(x->stack, x->own, count, &count, &timeout);
     bool failed = poll(fds, count, timeout) < 0;
-    short happened = failed ? 0 : fds[0].revents;
-    bool inlets = !failed && fds[1].revents;
+    bool frames = !failed && fds[0].revents & ~POLLOUT;
+    bool messages = !failed && fds[1].revents;
     if (x->stack)
         stack_serve(x->stack, failed);
     if (!failed)
         services_serve(x->services, fds + OWN_FDS);
-    if (happened & ~POLLOUT)
-        listen_to_daemon(x);
-    if (inlets)
-        hear_inlets(x);
+    if (messages)
+        hear(x);
+    if (frames)
+        take_frames(x);
     tell_refused(x);
     int left = outbox_flush(x->out);
     *waits = left > 0;
@@ -256,15 +270,16 @@ static void ignore_signals(void)
         signal(ignored[i], SIG_IGN);
 }
 
-int egress_main(int fd, int inlets)
+int egress_main(int frames, int messages)
 {
     struct egress *x = xcalloc(1, sizeof *x);
     bool waits = false;
     ignore_signals();
     allow_many_files();
-    x->fd = fd;
-    x->inlets = inlets;
-    x->out = outbox_new(fd, VNET_FRAME_MAX);
+    x->frames = frames;
+    x->messages = messages;
+    framing_init(&x->in);
+    x->out = outbox_new(frames);
     x->services = services_new(&(struct service_hooks){ask, x});
     while (!x->ending)
         turn(x, &waits);
@@ -272,6 +287,7 @@ int egress_main(int fd, int inlets)
         stack_free(x->stack);
     services_free(x->services);
     outbox_free(x->out);
+    framing_fini(&x->in);
     for (unsigned i = 0; i < FORWARDS_MAX; i++)
         free(x->paths[i]);
     free(x);

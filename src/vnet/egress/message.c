@@ -3,26 +3,23 @@
 
 #include <string.h>
 
-#include "vnet/frame.h"
-
-enum { AT_ETHERTYPE = 12 };
-
 struct egress_message egress_message(enum egress_kind kind)
 {
-    return (struct egress_message){.ethertype = {EGRESS_ETHERTYPE >> 8, EGRESS_ETHERTYPE & 0xff},
-                                   .kind = (uint8_t)kind};
+    return (struct egress_message){.kind = (uint8_t)kind};
 }
 
-bool egress_is_message(const uint8_t *data, size_t n)
+size_t egress_size(const struct egress_message *m)
 {
-    return get16((struct bytes){data, n}, AT_ETHERTYPE) == EGRESS_ETHERTYPE;
+    return offsetof(struct egress_message, data) + m->n;
 }
 
 bool egress_read(const uint8_t *data, size_t n, struct egress_message *out)
 {
-    if (n != sizeof *out)
+    *out = (struct egress_message){0};
+    if (n < egress_size(out) || n > sizeof *out)
         return false;
     memcpy(out, data, n);
     return out->kind < EGRESS_KINDS && out->network_count <= EGRESS_NETWORKS_MAX &&
-           out->n <= EGRESS_DATA_MAX && memchr(out->text, 0, sizeof out->text);
+           out->n <= EGRESS_DATA_MAX && n == egress_size(out) &&
+           memchr(out->text, 0, sizeof out->text);
 }

@@ -1,13 +1,12 @@
-// What the daemon and the egress process say to each other: datagrams over a socket pair. A frame
-// is one as it is; everything else has an ethertype of its own, and is one of these structs.
+// What the daemon and the egress process say to each other beside frames: these structs, over a
+// socket pair that keeps their bounds. Frames have a stream of their own (proto/framing.h).
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { EGRESS_ETHERTYPE = 0x88b5 }; // for experiments (IEEE 802, 9.2.3)
-enum { EGRESS_NETWORKS_MAX = 64, EGRESS_TEXT_MAX = 256, EGRESS_DATA_MAX = 4100 };
+enum { EGRESS_NETWORKS_MAX = 64, EGRESS_TEXT_MAX = 256, EGRESS_DATA_MAX = 4104 };
 
 enum egress_kind {
     // To the process. START comes once, after forwards and policy.
@@ -18,6 +17,10 @@ enum egress_kind {
     EGRESS_PAGE,     // the same of the lab's, and what HTTP answers there
     EGRESS_DNS,      // the same, and the number of a network whose DNS server it is
     EGRESS_ANSWER,   // token, and a part of what is its answer
+    // Ports of the host that lead to guests, after START.
+    EGRESS_INLET,     // protocol, the host's address and port; what comes to the socket that comes
+                      // with it, which listens, goes to this port of VNET_EGRESS_ROUTER
+    EGRESS_INLET_END, // the same
     // From the process.
     EGRESS_READY,
     EGRESS_FAILED,  // why, in `text`
@@ -29,38 +32,28 @@ enum egress_kind {
 // Addresses and ports are in host byte order. There are no gaps: two that say the same are the
 // same.
 struct egress_message {
-    uint8_t macs[12];
-    uint8_t ethertype[2];
     uint8_t kind;
     uint8_t protocol; // 6: TCP, 17: UDP
     uint16_t mtu;
     uint16_t lab_port, host_port;
-    uint16_t open; // 0 or 1
+    uint64_t token;
+    uint32_t open; // 0 or 1
     uint32_t lab, host;
     uint32_t network_count;
-    uint32_t number; // of a network of the lab
+    uint32_t number;      // of a network of the lab
+    uint32_t size, at, n; // of all the data, of where this part begins, of this part
     struct {
         uint32_t address, mask;
     } networks[EGRESS_NETWORKS_MAX];
     char text[EGRESS_TEXT_MAX];
-    uint64_t token;
-    uint32_t size, at, n; // of all the data, of where this part begins, of this part
     uint8_t data[EGRESS_DATA_MAX];
-};
-
-// Over a socket of their own come ports of the host that lead to guests: such a message each, after
-// START. With one that begins comes the socket, which listens there.
-struct egress_inlet {
-    uint32_t host;
-    uint16_t host_port;
-    uint16_t lab_port; // what comes there goes to this port of VNET_EGRESS_ROUTER
-    uint8_t protocol;
-    bool ends;
 };
 
 // An empty one of a kind.
 struct egress_message egress_message(enum egress_kind kind);
 
-// Whether a datagram is a message, not a frame; and what it says, false: nothing that makes sense.
-bool egress_is_message(const uint8_t *data, size_t n);
+// How much of it is sent: not what its data leave empty.
+size_t egress_size(const struct egress_message *m);
+
+// What was received. False: nothing that makes sense.
 bool egress_read(const uint8_t *data, size_t n, struct egress_message *out);

@@ -1,63 +1,65 @@
-// A ring of buffers.
+// A buffer whose beginning has gone.
 #include "vnet/egress/outbox.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/mem.h"
-#include "base/os.h"
+#include "proto/framing.h"
 
-enum { SLOTS = 512 };
+enum { SIZE = 1 << 20 };
 
 struct outbox {
     int fd;
-    size_t max;
-    unsigned first, count;
-    size_t sizes[SLOTS];
-    uint8_t *memory;
+    size_t first, end;
+    uint8_t data[SIZE];
 };
 
-struct outbox *outbox_new(int fd, size_t datagram_max)
+struct outbox *outbox_new(int fd)
 {
     struct outbox *o = xcalloc(1, sizeof *o);
     o->fd = fd;
-    o->max = datagram_max;
-    o->memory = xcalloc(SLOTS, datagram_max);
     return o;
 }
 
 void outbox_free(struct outbox *o)
 {
-    free(o->memory);
     free(o);
 }
 
-uint8_t *outbox_put(struct outbox *o, const void *data, size_t n)
+uint8_t *outbox_room(struct outbox *o, size_t n)
 {
-    if (o->count == SLOTS || n > o->max)
+    if (SIZE - o->end < FRAMING_HEADER + n && o->first > 0) {
+        o->end -= o->first;
+        memmove(o->data, o->data + o->first, o->end);
+        o->first = 0;
+    }
+    if (SIZE - o->end < FRAMING_HEADER + n)
         return NULL;
-    unsigned at = (o->first + o->count++) % SLOTS;
-    o->sizes[at] = n;
-    return memcpy(o->memory + at * o->max, data, n);
+    uint8_t *frame = o->data + o->end + FRAMING_HEADER;
+    framing_put(o->data + o->end, (uint32_t)n);
+    o->end += FRAMING_HEADER + n;
+    return frame;
+}
+
+uint8_t *outbox_put(struct outbox *o, const void *frame, size_t n)
+{
+    uint8_t *room = outbox_room(o, n);
+    return room ? memcpy(room, frame, n) : NULL;
 }
 
 int outbox_flush(struct outbox *o)
 {
-    struct os_datagram d[OS_DATAGRAMS_MAX];
-    while (o->count > 0) {
-        unsigned n = 0;
-        for (; n < OS_DATAGRAMS_MAX && n < o->count; n++) {
-            unsigned at = (o->first + n) % SLOTS;
-            d[n] = (struct os_datagram){.data = o->memory + at * o->max, .size = o->sizes[at]};
-        }
-        int sent = os_send(o->fd, d, (int)n, NULL, 0);
-        if (sent < 0 && errno == EINTR)
+    while (o->first < o->end) {
+        ssize_t n = send(o->fd, o->data + o->first, o->end - o->first, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
             continue;
-        if (sent < 0)
+        if (n < 0)
             return errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM ? 1 : -1;
-        o->first = (o->first + (unsigned)sent) % SLOTS;
-        o->count -= (unsigned)sent;
+        o->first += (size_t)n;
     }
+    o->first = o->end = 0;
     return 0;
 }

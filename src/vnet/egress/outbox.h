@@ -1,4 +1,5 @@
-// Datagrams that wait until the daemon takes them. What finds no room is lost, as on any network.
+// Frames that wait until the daemon takes them, in a stream (proto/framing.h). What finds no room
+// is lost, as on any network.
 #pragma once
 
 #include <stdbool.h>
@@ -7,10 +8,12 @@
 
 struct outbox;
 
-struct outbox *outbox_new(int fd, size_t datagram_max);
+struct outbox *outbox_new(int fd);
 void outbox_free(struct outbox *o);
 
-// A copy of the datagram waits, and may be changed until the next call. NULL: no room.
-uint8_t *outbox_put(struct outbox *o, const void *data, size_t n);
-// Sends as many as the daemon takes now. 1: others wait; -1: the daemon is gone.
+// Room for a frame of `n` bytes, which is to be written before the next call. NULL: there is none.
+uint8_t *outbox_room(struct outbox *o, size_t n);
+// A copy of the frame.
+uint8_t *outbox_put(struct outbox *o, const void *frame, size_t n);
+// Sends as much as the daemon takes now. 1: more waits; -1: the daemon is gone.
 int outbox_flush(struct outbox *o);

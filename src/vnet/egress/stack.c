@@ -209,7 +209,7 @@ static bool is_loopback(int fd)
 
 // libslirp would make the socket itself. Here the daemon has, so that the port stays taken while
 // this process is not there, and is put in the place of one that libslirp makes.
-int stack_add_inlet(struct stack *s, const struct egress_inlet *inlet, int fd, struct err *e)
+int stack_add_inlet(struct stack *s, const struct egress_message *inlet, int fd, struct err *e)
 {
     int next = next_file();
     if (slirp_add_hostfwd(s->slirp, inlet->protocol == PROTOCOL_UDP, address(EGRESS_LOOPBACK), 0,
@@ -219,7 +219,7 @@ int stack_add_inlet(struct stack *s, const struct egress_inlet *inlet, int fd, s
     return 0;
 }
 
-void stack_remove_inlet(struct stack *s, const struct egress_inlet *inlet)
+void stack_remove_inlet(struct stack *s, const struct egress_message *inlet)
 {
     slirp_remove_hostfwd(s->slirp, inlet->protocol == PROTOCOL_UDP, address(inlet->host),
                          inlet->host_port);

@@ -9,7 +9,7 @@
 
 #include "base/err.h"
 
-struct egress_inlet;
+struct egress_message;
 struct outbox;
 struct translation;
 struct stack;
@@ -25,8 +25,8 @@ int stack_add_path(struct stack *s, uint32_t address, uint16_t port, const char 
 // The connections (TCP), or datagrams (UDP), that come to a socket of the host go to a port of
 // VNET_EGRESS_ROUTER, until the address and port it has are removed. The descriptor stays the
 // caller's.
-int stack_add_inlet(struct stack *s, const struct egress_inlet *inlet, int fd, struct err *e);
-void stack_remove_inlet(struct stack *s, const struct egress_inlet *inlet);
+int stack_add_inlet(struct stack *s, const struct egress_message *inlet, int fd, struct err *e);
+void stack_remove_inlet(struct stack *s, const struct egress_message *inlet);
 
 // A frame of the lab's. It is held until the next one that is not its continuation (join.h), or
 // stack_pass().
