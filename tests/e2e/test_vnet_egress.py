@@ -11,11 +11,13 @@ from threading import Thread
 import pytest
 
 from lab import outside, web
+from lab.capture import Capture
 from lab.dig import dig
 from lab.outside import Outside
 from lab.proc import Proc
+from lab.vnet import NIC
 from lab.wait import SOON, eventually, gone
-from lab.web import DIGEST, Web, fetch
+from lab.web import DIGEST, PAGE, Web, fetch
 
 LAB = """
 networks:
@@ -55,6 +57,22 @@ def test_a_page_comes_through_a_lab_address(lab, node, make_node):
         assert fetch(client, f"http://{SITE}/") == DIGEST
     node.ping(SITE)
     assert not lab.drops()
+
+
+@pytest.mark.parametrize("mtu", [576, 1400, 1500])
+def test_segments_are_as_large_as_the_guest_says(page, make_vnet, make_node, mtu):
+    """Also where its MTU is smaller than its network's."""
+    vnet = make_vnet(lab=f"capture: lab.pcapng{LAB % page.port}")
+    node = make_node(vnet, MAC_A)
+    node.dhcp()
+    node.run("ip", "link", "set", NIC, "mtu", mtu)
+    assert fetch(node, f"http://{SITE}/") == DIGEST
+    vnet.stop()
+    capture = Capture(Path(vnet.world.dir) / "lab.pcapng")
+    lengths = [int(n) for n, in capture.fields("ip.len", only=f"tcp and ip.src == {SITE}")]
+    assert max(lengths) == mtu and lengths.count(mtu) > len(PAGE) / mtu / 2
+    assert not capture.tshark("-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE", "-Y",
+                              f"ip.src == {SITE} and (ip.checksum.status==0 or tcp.checksum.status==0)")
 
 
 def test_a_vm_fetches_it_too(saved_vm, lab):

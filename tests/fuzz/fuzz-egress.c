@@ -6,7 +6,9 @@
 
 #include "vnet/egress/join.h"
 #include "vnet/egress/message.h"
+#include "vnet/egress/mss.h"
 #include "vnet/egress/refusal.h"
+#include "vnet/egress/split.h"
 #include "vnet/egress/translate.h"
 #include "vnet/vnet.h"
 
@@ -31,6 +33,7 @@ static void output(void *arg, unsigned plug, struct frame *f)
 // What goes out of the lab: a frame that the next one may continue.
 struct held {
     struct translation *t;
+    struct mss *mss;
     size_t n;
     uint8_t *frame;
 };
@@ -38,6 +41,7 @@ struct held {
 static void pass(struct held *h)
 {
     uint8_t refusal[REFUSAL_MAX];
+    mss_out(h->mss, h->frame, h->n);
     if (h->n > 0 && translate_out(h->t, h->frame, h->n) == DENIED)
         refusal_write(refusal, h->frame, h->n);
     free(h->frame);
@@ -88,15 +92,34 @@ static struct vnet *lab(struct held *h)
     return v;
 }
 
-static void one(struct vnet *v, struct translation *t, bool from_lab, uint8_t *data, size_t n)
+// What libslirp says, whole or in parts.
+static void from_host(struct vnet *v, const struct held *h, uint8_t *data, size_t n)
+{
+    struct split whole;
+    uint8_t part[VNET_FRAME_MAX];
+    size_t size;
+    if (!split_begin(&whole, data, n)) {
+        translate_in(h->t, data, n);
+        mss_in(h->mss, data, n);
+        vnet_egress_input(v, 0, data, n);
+        return;
+    }
+    translate_in(h->t, whole.head, sizeof whole.head);
+    whole.most = mss_find(h->mss, whole.head, sizeof whole.head);
+    for (uint16_t id = 0; (size = split_size(&whole)) > 0; id++) {
+        split_take(&whole, part, id);
+        vnet_egress_input(v, 0, part, size);
+    }
+}
+
+static void one(struct vnet *v, const struct held *h, bool from_lab, uint8_t *data, size_t n)
 {
     struct egress_message m;
     egress_read(data, n, &m);
     if (from_lab) {
         vnet_input(v, 0, 0, data, n);
     } else {
-        translate_in(t, data, n);
-        vnet_egress_input(v, 0, data, n);
+        from_host(v, h, data, n);
     }
     vnet_advance(v, 0);
 }
@@ -104,7 +127,7 @@ static void one(struct vnet *v, struct translation *t, bool from_lab, uint8_t *d
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct translation *t = calloc(1, sizeof *t);
-    struct held held = {.t = t};
+    struct held held = {.t = t, .mss = mss_new(1500)};
     struct vnet *v = lab(&held);
     prepare(t);
     while (size >= 3) {
@@ -114,12 +137,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             n = size - 3;
         uint8_t *exact = malloc(n ? n : 1); // a read beyond it shows
         memcpy(exact, data + 3, n);
-        one(v, t, from_lab, exact, n);
+        one(v, &held, from_lab, exact, n);
         free(exact);
         data += 3 + n;
         size -= 3 + n;
     }
     pass(&held);
+    mss_free(held.mss);
     vnet_free(v);
     free(t);
     return 0;

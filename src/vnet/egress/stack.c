@@ -16,11 +16,14 @@
 #include "base/mem.h"
 #include "vnet/egress/join.h"
 #include "vnet/egress/message.h"
+#include "vnet/egress/mss.h"
 #include "vnet/egress/outbox.h"
 #include "vnet/egress/refusal.h"
+#include "vnet/egress/split.h"
 #include "vnet/egress/translate.h"
 #include "vnet/ip/bucket.h"
 #include "vnet/ip/ipv4.h"
+#include "vnet/ip/tcp.h"
 #include "vnet/switch/ethernet.h"
 #include "vnet/vnet.h"
 
@@ -34,6 +37,8 @@ enum {
 struct stack {
     Slirp *slirp;
     struct translation *translation;
+    struct mss *mss;
+    uint16_t packet; // identifier of the last one that was cut
     struct outbox *out;
     struct pollfd *fds; // while they are filled in
     nfds_t count, room;
@@ -49,12 +54,33 @@ struct stack {
 
 // --- libslirp's callbacks ---
 
+static void send_whole(struct stack *s, const void *data, size_t n)
+{
+    uint8_t *frame = outbox_put(s->out, data, n);
+    if (!frame)
+        return;
+    translate_in(s->translation, frame, n);
+    mss_in(s->mss, frame, n);
+}
+
+static void send_parts(struct stack *s, struct split *whole)
+{
+    translate_in(s->translation, whole->head, sizeof whole->head);
+    whole->most = mss_find(s->mss, whole->head, sizeof whole->head);
+    size_t n;
+    uint8_t *frame;
+    while ((n = split_size(whole)) > 0 && (frame = outbox_room(s->out, n)))
+        split_take(whole, frame, ++s->packet);
+}
+
 static ssize_t send_packet(const void *data, size_t n, void *arg)
 {
     struct stack *s = arg;
-    uint8_t *frame = outbox_put(s->out, data, n);
-    if (frame)
-        translate_in(s->translation, frame, n);
+    struct split whole;
+    if (split_begin(&whole, data, n))
+        send_parts(s, &whole);
+    else
+        send_whole(s, data, n);
     return (ssize_t)n;
 }
 
@@ -152,6 +178,7 @@ struct stack *stack_new(unsigned mtu, struct translation *t, struct outbox *out)
 {
     struct stack *s = xcalloc(1, sizeof *s);
     struct rlimit files;
+    s->mss = mss_new(mtu);
     const SlirpConfig config = {
         .version = 4,
         .in_enabled = true,
@@ -159,8 +186,8 @@ struct stack *stack_new(unsigned mtu, struct translation *t, struct outbox *out)
         .vnetmask = address(EGRESS_MASK),
         .vhost = address(EGRESS_SLIRP),
         .vnameserver = address(EGRESS_LAST),
-        .if_mtu = mtu,
-        .if_mru = mtu,
+        .if_mtu = mss_large_mtu(s->mss),
+        .if_mru = mss_large_mtu(s->mss),
         .disable_host_loopback = true,
         .disable_dns = true,
         .disable_dhcp = true,
@@ -178,6 +205,7 @@ struct stack *stack_new(unsigned mtu, struct translation *t, struct outbox *out)
 void stack_free(struct stack *s)
 {
     slirp_cleanup(s->slirp);
+    mss_free(s->mss);
     free(s->fds);
     free(s);
 }
@@ -240,10 +268,9 @@ static bool is_ping(struct bytes packet, size_t header)
 
 static bool is_syn(struct bytes packet, size_t header)
 {
-    enum { AT_FLAGS = 13, SYN = 2, ACK = 16 };
     return get8(packet, IPV4_PROTOCOL) == PROTOCOL_TCP &&
            !(get16(packet, IPV4_FRAGMENT) & IPV4_OFFSET) &&
-           (get8(packet, header + AT_FLAGS) & (SYN | ACK)) == SYN;
+           (get8(packet, header + TCP_FLAGS) & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
 static bool may_pass(struct stack *s, struct bytes packet)
@@ -267,6 +294,7 @@ void stack_pass(struct stack *s)
         return;
     s->held = 0;
     memcpy(head, s->frame, known);
+    mss_out(s->mss, s->frame, n);
     bool passes = may_pass(s, packet) && translate_out(s->translation, s->frame, n) == PASS;
     if (passes)
         slirp_input(s->slirp, s->frame, (int)n);
