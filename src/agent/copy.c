@@ -2,8 +2,11 @@
 #include "agent/copy.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -43,6 +46,21 @@ int copy_send(const char *path)
     return tell(tree_send(path, &stdio, &count, &e), &e);
 }
 
+// What a guest that was halted left is nobody's any more on a disk that is its own. Of its errors
+// nothing depends.
+static int remove_stale(void *arg, const char *name, struct err *e)
+{
+    const int *dir = arg;
+    struct err ignored;
+    struct stat st;
+
+    (void)e;
+    if (tree_place_is_stale(name) && fstatat(*dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        st.st_uid == geteuid() && major(st.st_dev) != 0)
+        tree_remove(*dir, name, &ignored);
+    return 0;
+}
+
 // The disk is a VM's, which may be halted at any time: nothing may get its name before it is there.
 static int receive(struct tree_place *place, struct err *e)
 {
@@ -51,6 +69,7 @@ static int receive(struct tree_place *place, struct err *e)
     int result;
 
     place->sync = syncfs;
+    dir_each(place->dir, remove_stale, &place->dir, e);
     if (janitor_start(&janitor, place->dir, place->temporary, e) < 0)
         return -1;
     result = tree_receive(place, &stdio, &count, e);

@@ -2,6 +2,7 @@
 // directory is there already.
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,30 @@ void tree_name(const char *path, char out[static TREE_NAME_MAX + 1])
     snprintf(out, TREE_NAME_MAX + 1, "%.*s", is_name(part, n) ? (int)n : 0, part);
 }
 
+// --- temporary names ---
+
+static const char hidden[] = ".tailmac-cp-";
+enum { BOOT = 8 }; // characters of a boot's id in a name
+
+static void name_temporary(char out[static TREE_TEMPORARY])
+{
+    char boot[64];
+    uint64_t number;
+    os_boot_id(boot, sizeof boot);
+    os_random(&number, sizeof number);
+    snprintf(out, TREE_TEMPORARY, "%s%-*.*s-%016" PRIx64, hidden, BOOT, BOOT, boot, number);
+}
+
+bool tree_place_is_stale(const char *name)
+{
+    char now[TREE_TEMPORARY];
+    name_temporary(now);
+    size_t mark = strlen(hidden);
+    return strlen(name) == strlen(now) && name[mark + BOOT] == '-' &&
+           strncmp(name, hidden, mark) == 0 && strncmp(name, now, mark + BOOT) != 0 &&
+           strncmp(now + mark, OS_BOOT_UNKNOWN, strlen(OS_BOOT_UNKNOWN)) != 0;
+}
+
 // --- opening ---
 
 // Beside an entry that is or is to be.
@@ -60,10 +85,8 @@ static int open_parent(struct tree_place *p, const char *path, struct err *e)
 int tree_place_open(struct tree_place *p, const char *path, const char *source, struct err *e)
 {
     struct stat st;
-    uint64_t number;
     *p = (struct tree_place){.dir = -1};
-    os_random(&number, sizeof number);
-    snprintf(p->temporary, sizeof p->temporary, ".tailmac-cp-%016llx", (unsigned long long)number);
+    name_temporary(p->temporary);
     if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
         return open_parent(p, path, e);
     if (strlen(source) > TREE_NAME_MAX || strchr(source, '/') || strcmp(source, ".") == 0 ||

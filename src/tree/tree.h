@@ -32,6 +32,7 @@ enum {
     TREE_LINK_MAX = 4095,
     TREE_CHUNK_MAX = 65536,
     TREE_DEPTH_MAX = 128, // directories: each takes up to four descriptors
+    TREE_TEMPORARY = 40,
 };
 
 // Where the bytes come from or go to.
@@ -59,7 +60,7 @@ int tree_send(const char *path, const struct tree_io *io, struct tree_count *cou
 struct tree_place {
     int dir;
     char name[TREE_NAME_MAX + 1]; // "": the copy's entries go into `dir` itself
-    char temporary[32];
+    char temporary[TREE_TEMPORARY];
     bool wants_directory; // its path ended with '/'
     int (*sync)(int fd);  // syncs its file system; NULL: is left to the system
 };
@@ -74,6 +75,9 @@ int tree_place_check(const struct tree_place *p, bool directory, struct err *e);
 // there.
 int tree_place_fill(const struct tree_place *p, int root, struct err *e);
 void tree_place_close(struct tree_place *p);
+// Whether this is a place's temporary name that was made before this computer was booted: in a
+// directory that no other computer writes to, nobody goes on with what it names.
+bool tree_place_is_stale(const char *name);
 
 // Receives and fills the place. Whatever happens, what is left at the temporary name is the
 // caller's to remove.

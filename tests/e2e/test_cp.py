@@ -227,6 +227,18 @@ def test_a_vm_that_is_halted_leaves_nothing_under_the_name(vm, here):
     assert not list(here.iterdir())
 
 
+def test_what_an_earlier_boot_left_goes_with_the_next_copy(vm, here):
+    boot = guest(vm, "head -c 8 /proc/sys/kernel/random/boot_id")
+    stale, live = (f"{HIDDEN}{mark}-0123456789abcdef" for mark in ("0" * 8, boot))
+    (here / "f").write_text("x")
+    guest(vm, f"cd /data; mkdir -p {stale}/d {live} {HIDDEN}x; touch {stale}/d/f")
+    guest(vm, f"mkdir /tmp/memory; mount -t tmpfs tmpfs /tmp/memory; mkdir /tmp/memory/{stale}")
+    for place in ("/data", "/tmp/memory"):
+        cp(vm, here / "f", f"{vm.id}:{place}/")
+    assert names(vm) == {"f", live, f"{HIDDEN}x"}
+    assert names(vm, "/tmp/memory") == {"f", stale}, "it may be another computer's"
+
+
 def test_full_disks(vm, here, world):
     (here / "f").write_bytes(b"x" * 4 * MIB)
     guest(vm, "mkdir /tmp/small; mount -t tmpfs -o size=1m tmpfs /tmp/small")

@@ -469,6 +469,28 @@ static void too_deep_is_refused_by_who_receives(void **state)
     assert_false(is_there(w, "u"));
 }
 
+// --- temporary names ---
+
+static void names_of_another_boot_are_stale(void **state)
+{
+    struct world *w = *state;
+    struct tree_place place;
+    char boot[64];
+    enum { MARK = sizeof ".tailmac-cp-" - 1 };
+    assert_int_equal(tree_place_open(&place, at(w, "new"), "x", &w->e), 0);
+    tree_place_close(&place);
+    assert_false(tree_place_is_stale(place.temporary));
+    os_boot_id(boot, sizeof boot);
+    assert_memory_equal(place.temporary + MARK, boot, 8);
+    place.temporary[MARK] ^= 1;
+    assert_true(tree_place_is_stale(place.temporary));
+    place.temporary[MARK + 8] = 'x';
+    assert_false(tree_place_is_stale(place.temporary));
+    assert_false(tree_place_is_stale(".tailmac-cp-0123456789abcdef"));
+    assert_false(tree_place_is_stale(".tailmac-cp-"));
+    assert_false(tree_place_is_stale("x"));
+}
+
 // --- the janitor ---
 
 static void a_janitor_cleans_up_after_one_who_is_killed(void **state)
@@ -521,6 +543,7 @@ int main(void)
         TEST(too_deep_is_said_by_who_sends),
         TEST(lies_are_found_out),
         TEST(too_deep_is_refused_by_who_receives),
+        TEST(names_of_another_boot_are_stale),
         TEST(a_janitor_cleans_up_after_one_who_is_killed),
         TEST(a_janitor_that_is_let_go_has_cleaned_up),
     };
