@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "place.h"
 #include "vm/saved.h"
 #include "vm/store.h"
 
@@ -31,9 +32,8 @@ static void go_by(int vm_fd, const json_t *manifest)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct err e;
-    char path[] = "/tmp/tailmac-fuzz-XXXXXX";
-    if (!mkdtemp(path))
-        abort();
+    char path[PLACE_PATH];
+    place_make(path);
     AUTO_CLOSE int vm = dir_open(AT_FDCWD, path, &e);
     if (vm < 0 || mkdirat(vm, VM_SAVED, 0700) < 0)
         abort();

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "place.h"
 #include "tree-bytes.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -57,10 +58,9 @@ static void receive(const uint8_t *data, size_t size, const char *to)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct err e;
-    char path[] = "/tmp/tailmac-fuzz-XXXXXX";
+    char path[PLACE_PATH];
     char in[64];
-    if (!mkdtemp(path))
-        abort();
+    place_make(path);
     snprintf(in, sizeof in, "%s/in", path);
     if (mkdir(in, 0700) < 0)
         abort();

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "host/vsock.h"
+#include "place.h"
 #include "vsock-guest.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -28,7 +29,7 @@ struct world {
     struct event_base *base;
     struct vsock *vsock;
     struct fake_guest g;
-    char dir[32];
+    char dir[PLACE_PATH];
     char *path, *served;
     int listener;
     int program[PROGRAMS];
@@ -148,9 +149,7 @@ static void open_world(struct world *w)
 {
     struct err e;
     signal(SIGPIPE, SIG_IGN);
-    strcpy(w->dir, "/tmp/tailmac-fuzz-XXXXXX");
-    if (!mkdtemp(w->dir))
-        abort();
+    place_make(w->dir);
     w->base = event_base_new();
     w->path = xasprintf("%s/a", w->dir);
     w->served = xasprintf("%s_%d", w->path, LISTENED);
