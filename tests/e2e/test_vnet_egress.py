@@ -19,6 +19,7 @@ from lab.vnet import NIC
 from lab.wait import SOON, eventually, gone
 from lab.web import DIGEST, PAGE, Web, fetch
 
+LONG = "0123456789abcdef" * 4096
 LAB = """
 networks:
   home: { lan: 192.168.1.1/24 }
@@ -28,8 +29,8 @@ nodes:
   b: { mac: "52:cc:cc:cc:cc:02", network: flat }
 internet:
   dns: { web.test: 5.0.0.1 }
-  forward: { "5.0.0.1:80": "127.0.0.1:%d", "5.0.0.1:81": { page: "a page" } }
-"""
+  forward: { "5.0.0.1:80": "127.0.0.1:%d", "5.0.0.1:81": { page: "a page" }, "5.0.0.1:82": { page: "LONG" } }
+""".replace("LONG", LONG)
 SITE, MAC_A, MAC_B = "5.0.0.1", "52:cc:cc:cc:cc:01", "52:cc:cc:cc:cc:02"
 
 
@@ -121,9 +122,10 @@ def test_dns_by_tcp(make_vnet, make_node):
 
 
 def test_a_page_of_the_lab(node):
-    said = node.out("/usr/bin/python3", "-c", "import urllib.request\n"
-                    f"print(urllib.request.urlopen('http://{SITE}:81/x', timeout=20).read())")
-    assert said == "b'a page'\n"
+    for port, text in (81, "a page"), (82, LONG):
+        said = node.out("/usr/bin/python3", "-c", "import urllib.request\n"
+                        f"print(urllib.request.urlopen('http://{SITE}:{port}/x', timeout=20).read())")
+        assert said == f"b'{text}'\n"
 
 
 # --- many flows ---

@@ -2,6 +2,7 @@
 #include "vnet/daemon/egress.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
@@ -27,6 +28,8 @@
 #include "vnet/daemon/inlets.h"
 #include "vnet/daemon/stream.h"
 #include "vnet/egress/message.h"
+
+static_assert((int)LABFILE_PAGE_MAX <= (int)EGRESS_PAGE_MAX, "the process takes every page");
 
 enum {
     RESTART_MS = 100, // doubled each time,
@@ -143,6 +146,21 @@ void egress_sweep(struct egress *x)
     say_resolver(x);
 }
 
+// What is longer than one message: in parts, in order.
+static int say_parts(struct egress *x, struct egress_message *m, const void *data, size_t n)
+{
+    m->size = (uint32_t)n;
+    m->at = 0;
+    do {
+        m->n = n - m->at < sizeof m->data ? (uint32_t)(n - m->at) : sizeof m->data;
+        memcpy(m->data, (const char *)data + m->at, m->n);
+        if (say(x, m) < 0)
+            return -1;
+        m->at += m->n;
+    } while (m->at < n);
+    return 0;
+}
+
 static int say_forwards(struct egress *x)
 {
     const struct labfile *lab = x->d->lab;
@@ -156,9 +174,9 @@ static int say_forwards(struct egress *x)
         m.host_port = f->host_port;
         if (f->page)
             m.kind = EGRESS_PAGE;
-        if (f->path || f->page)
-            strncpy(m.text, f->page ? f->page : f->path, sizeof m.text - 1);
-        if (say(x, &m) < 0)
+        if (f->path)
+            strncpy(m.text, f->path, sizeof m.text - 1);
+        if ((f->page ? say_parts(x, &m, f->page, strlen(f->page)) : say(x, &m)) < 0)
             return -1;
     }
     return 0;
@@ -448,12 +466,7 @@ void egress_dns_answer(struct egress *x, uint64_t token, const uint8_t *message,
     if (x->frames < 0 || token >> 32 != x->restarts)
         return; // who asked is gone
     m.token = (uint32_t)token;
-    m.size = (uint32_t)n;
-    for (m.at = 0; m.at < n; m.at += m.n) {
-        m.n = n - m.at < sizeof m.data ? (uint32_t)(n - m.at) : sizeof m.data;
-        memcpy(m.data, message + m.at, m.n);
-        say(x, &m);
-    }
+    say_parts(x, &m, message, n);
 }
 
 json_t *egress_document(const struct daemon *d)

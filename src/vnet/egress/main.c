@@ -30,6 +30,7 @@ struct egress {
     struct translation translation;
     char *paths[FORWARDS_MAX]; // of forwards to unix sockets
     struct services *services;
+    char page[EGRESS_PAGE_MAX + 1]; // of which parts are still to come
     struct pollfd own[OWN_FDS + SERVICE_FDS_MAX];
     struct err failed; // before START
     struct outbox *out;
@@ -136,10 +137,17 @@ static void serve(struct egress *x, const struct egress_message *m, const char *
         forward_to_path(x, m, path);
 }
 
+// Its parts come in order.
 static void on_page(struct egress *x, const struct egress_message *m, int fd)
 {
     (void)fd;
-    serve(x, m, m->text);
+    if (m->size > EGRESS_PAGE_MAX || m->at > m->size || m->n > m->size - m->at)
+        return;
+    memcpy(x->page + m->at, m->data, m->n);
+    if (m->at + m->n < m->size)
+        return;
+    x->page[m->size] = 0;
+    serve(x, m, x->page);
 }
 
 static void on_dns(struct egress *x, const struct egress_message *m, int fd)

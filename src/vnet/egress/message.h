@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 enum { EGRESS_NETWORKS_MAX = 64, EGRESS_TEXT_MAX = 256, EGRESS_DATA_MAX = 4104 };
+enum { EGRESS_PAGE_MAX = 64 << 10 };
 
 enum egress_kind {
     // To the process. START comes once, after forwards and policy.
@@ -14,7 +15,7 @@ enum egress_kind {
     EGRESS_POLICY,   // open, networks that are the host's own
     EGRESS_RESOLVER, // a host's address and port; 0: none
     EGRESS_FORWARD,  // protocol, address and port of the lab's; a host's, or a path in `text`
-    EGRESS_PAGE,     // the same of the lab's, and what HTTP answers there
+    EGRESS_PAGE,     // the same of the lab's, and a part of what HTTP answers there
     EGRESS_DNS,      // the same, and the number of a network whose DNS server it is
     EGRESS_ANSWER,   // token, and a part of what is its answer
     // Ports of the host that lead to guests, after START.

@@ -26,6 +26,7 @@ enum {
     LABFILE_FORWARDS_MAX = 200,
     LABFILE_INLETS_MAX = 200,
     LABFILE_SAME_HOST_MAX = 3, // forwards to one address and port
+    LABFILE_PAGE_MAX = 64 << 10,
 };
 
 struct tree;

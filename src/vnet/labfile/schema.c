@@ -156,7 +156,7 @@ static const struct section node_section = {
 
 static const struct key forward_keys[] = {
     {"to", &type_text, AT(struct labfile_forward, to), .optional = true},
-    {"page", &type_text, AT(struct labfile_forward, page), .optional = true},
+    {"page", &type_page, AT(struct labfile_forward, page), .optional = true},
     {0},
 };
 static const struct section forward_section = {

@@ -310,17 +310,34 @@ static void write_quoted(FILE *out, const struct key *key, const void *field)
     fputc('"', out);
 }
 
-static bool read_text(const struct key *key, const struct tree *value, void *field)
+static bool read_at_most(size_t most, const struct tree *value, void *field)
 {
-    if (strlen(value->text) > 255)
+    if (strlen(value->text) > most)
         return false;
     put_text(field, value->text);
     return true;
 }
 
+static bool read_text(const struct key *key, const struct tree *value, void *field)
+{
+    return read_at_most(255, value, field);
+}
+
 const struct type type_text = {
     .is = "a text of at most 255 bytes",
     .read = read_text,
+    .write = write_quoted,
+    .owned = true,
+};
+
+static bool read_page(const struct key *key, const struct tree *value, void *field)
+{
+    return read_at_most(LABFILE_PAGE_MAX, value, field);
+}
+
+const struct type type_page = {
+    .is = "a text of at most 64 KiB",
+    .read = read_page,
     .write = write_quoted,
     .owned = true,
 };

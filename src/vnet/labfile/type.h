@@ -18,7 +18,7 @@ struct type {
 };
 
 extern const struct type type_number, type_bool, type_choice, type_duration;
-extern const struct type type_id, type_label, type_domain, type_text, type_path;
+extern const struct type type_id, type_label, type_domain, type_text, type_page, type_path;
 extern const struct type type_mac, type_ip4, type_ip4_net, type_ip6, type_ip6_net, type_address;
 
 // Completes "'x' is not …".

@@ -115,4 +115,8 @@ refuse <<'END'
 networks: { home: }
 internet: { forward: { "192.0.0.6:80": "127.0.0.1:80" } }
 END
+refuse <<END
+networks: { home: }
+internet: { forward: { "5.0.0.1:80": { page: "$(printf %065537d 0)" } } }
+END
 vnet -n nothing-here.yaml
