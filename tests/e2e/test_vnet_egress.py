@@ -128,6 +128,20 @@ def test_a_page_of_the_lab(node):
         assert said == f"b'{text}'\n"
 
 
+def test_a_process_that_dies_as_it_begins_leaves_nothing(make_vnet, world, page):
+    path = world.sock("net")
+    lab = make_vnet(lab=LAB % page.port, prefix=[
+        "strace", "-f", "-o", "/dev/null", "-P", f"{path}.0", "-e", "trace=chmod,fchmodat",
+        "-e", "inject=chmod,fchmodat:signal=KILL"])
+    control = lab.control()
+    control.call("events")
+    for _ in range(2):
+        assert control.event("egress-down")["reason"] == "killed by signal 9"
+    control.call("shutdown")
+    assert lab.proc.wait() == 0
+    assert not list(world.dir.glob("net.sock*"))
+
+
 # --- many flows ---
 
 # Echoes what each of its many connections says.

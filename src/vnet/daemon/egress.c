@@ -26,6 +26,7 @@
 #include "proto/unix.h"
 #include "vnet/daemon/daemon.h"
 #include "vnet/daemon/inlets.h"
+#include "vnet/daemon/private.h"
 #include "vnet/daemon/stream.h"
 #include "vnet/egress/message.h"
 
@@ -161,6 +162,20 @@ static int say_parts(struct egress *x, struct egress_message *m, const void *dat
     return 0;
 }
 
+// Where nobody else's socket is.
+static void add_draft(const struct egress *x, struct egress_message *m)
+{
+    AUTO_FREE char *path = private_path(x->d->options->listen, 0);
+    snprintf(m->text, sizeof m->text, "%s", path);
+}
+
+static int say_page(struct egress *x, struct egress_message *m, const char *page)
+{
+    m->kind = EGRESS_PAGE;
+    add_draft(x, m);
+    return say_parts(x, m, page, strlen(page));
+}
+
 static int say_forwards(struct egress *x)
 {
     const struct labfile *lab = x->d->lab;
@@ -172,11 +187,9 @@ static int say_forwards(struct egress *x)
         m.lab_port = f->is.port;
         m.host = f->host;
         m.host_port = f->host_port;
-        if (f->page)
-            m.kind = EGRESS_PAGE;
         if (f->path)
             strncpy(m.text, f->path, sizeof m.text - 1);
-        if ((f->page ? say_parts(x, &m, f->page, strlen(f->page)) : say(x, &m)) < 0)
+        if ((f->page ? say_page(x, &m, f->page) : say(x, &m)) < 0)
             return -1;
     }
     return 0;
@@ -188,6 +201,7 @@ static int say_dns(struct egress *x)
     struct egress_message m = egress_message(EGRESS_DNS);
     m.protocol = IPPROTO_TCP;
     m.lab = VNET_EGRESS_DNS;
+    add_draft(x, &m);
     for (m.number = 0; m.number < lab->network_count; m.number++) {
         m.lab_port = (uint16_t)(VNET_EGRESS_DNS_PORT + m.number);
         if (lab->networks[m.number].is.prefix && say(x, &m) < 0)
@@ -221,6 +235,12 @@ static void close_socket(struct egress *x)
         close(TAKE_FD(x->messages));
 }
 
+static void remove_draft(const struct egress *x)
+{
+    AUTO_FREE char *path = private_path(x->d->options->listen, 0);
+    unlink(path);
+}
+
 static void explain(struct egress *x)
 {
     int status = 0;
@@ -229,6 +249,7 @@ static void explain(struct egress *x)
     do
         got = waitpid(x->pid, &status, 0);
     while (got < 0 && errno == EINTR);
+    remove_draft(x);
     if (*x->why)
         return;
     if (WIFSIGNALED(status))

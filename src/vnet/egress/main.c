@@ -133,7 +133,7 @@ static void on_forward(struct egress *x, const struct egress_message *m, int fd)
 static void serve(struct egress *x, const struct egress_message *m, const char *page)
 {
     char path[SERVICE_PATH];
-    if (!x->stack && services_add(x->services, m->number, page, path, &x->failed) == 0)
+    if (!x->stack && services_add(x->services, m->number, page, m->text, path, &x->failed) == 0)
         forward_to_path(x, m, path);
 }
 

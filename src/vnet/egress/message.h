@@ -15,8 +15,8 @@ enum egress_kind {
     EGRESS_POLICY,   // open, networks that are the host's own
     EGRESS_RESOLVER, // a host's address and port; 0: none
     EGRESS_FORWARD,  // protocol, address and port of the lab's; a host's, or a path in `text`
-    EGRESS_PAGE,     // the same of the lab's, and a part of what HTTP answers there
-    EGRESS_DNS,      // the same, and the number of a network whose DNS server it is
+    EGRESS_PAGE,     // the same of the lab's, a part of what HTTP answers, a path (services_add())
+    EGRESS_DNS,      // the same but the part, the number of a network whose DNS server it is
     EGRESS_ANSWER,   // token, and a part of what is its answer
     // Ports of the host that lead to guests, after START.
     EGRESS_INLET,     // protocol, the host's address and port; what comes to the socket that comes

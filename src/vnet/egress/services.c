@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -81,28 +80,23 @@ void services_free(struct services *s)
 }
 
 // A listening socket whose file is gone: only who has the descriptor of the file can connect.
-static int listen_unnamed(struct service *s, struct err *e)
+static int listen_unnamed(struct service *s, const char *draft, struct err *e)
 {
-    char dir[] = "/tmp/vnet-egress-XXXXXX";
-    if (!mkdtemp(dir))
-        return err_sys(e, "cannot make a directory in /tmp");
-    AUTO_FREE char *path = xasprintf("%s/s", dir);
-    s->listener = unix_listen(path, e);
-    s->name = s->listener < 0 ? -1 : os_open_name(path);
-    unlink(path);
-    rmdir(dir);
+    s->listener = unix_listen(draft, e);
+    s->name = s->listener < 0 ? -1 : os_open_name(draft);
+    unlink(draft);
     if (s->listener >= 0 && s->name < 0)
         return err_sys(e, "cannot open a socket's file");
     return s->listener < 0 ? -1 : 0;
 }
 
-int services_add(struct services *s, unsigned network, const char *page,
+int services_add(struct services *s, unsigned network, const char *page, const char *draft,
                  char path[static SERVICE_PATH], struct err *e)
 {
     struct service *added = &s->all[s->count];
     if (s->count == SERVICES_MAX)
         return err_set(e, ERR_USAGE, "there are %u services already", s->count);
-    if (listen_unnamed(added, e) < 0)
+    if (listen_unnamed(added, draft, e) < 0)
         return -1;
     added->network = network;
     added->page = page ? xstrdup(page) : NULL;

@@ -22,8 +22,9 @@ struct service_hooks {
 struct services *services_new(const struct service_hooks *hooks);
 void services_free(struct services *s);
 
-// A DNS server where `page` is NULL. `path` is where libslirp finds it.
-int services_add(struct services *s, unsigned network, const char *page,
+// A DNS server where `page` is NULL. For a moment there is a socket at `draft`, where whatever is
+// there is replaced; `path` is where libslirp finds it.
+int services_add(struct services *s, unsigned network, const char *page, const char *draft,
                  char path[static SERVICE_PATH], struct err *e);
 
 // A part of an answer of `size` bytes, beginning at `at`: all come in order, one answer after the
