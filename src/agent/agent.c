@@ -2,11 +2,13 @@
 //
 // The port needs care. While Host has its end closed, poll reports POLLHUP without end, so the
 // port is then left out of poll for a growing while; SIGIO, which virtio sends when Host opens
-// its end, cuts the wait short. When the device is not there (yet), it is looked for now and
+// its end, cuts the wait short. (Only then: a signal costs a guest under emulation more than what
+// it tells of.) When the device is not there (yet), it is looked for now and
 // then.
 #include "agent/copy.h"
 #include "agent/netlink.h"
 #include "agent/port.h"
+#include "agent/priority.h"
 #include "agent/session.h"
 #include "agent/watch.h"
 
@@ -31,6 +33,7 @@
 struct agent {
     int port;           // -1: none yet
     int events;         // rtnetlink
+    bool signals;       // the port sends SIGIO
     int64_t wait;       // how long to leave the port alone next time
     int64_t retry_at;   // leave the port alone until then
     int64_t info_at;    // look at the NICs then; INT64_MAX: nothing has changed
@@ -54,10 +57,18 @@ static void back_off(struct agent *a, int64_t min, int64_t max)
     a->retry_at = now_ms() + a->wait;
 }
 
+static void set_signals(struct agent *a, bool on)
+{
+    if (a->signals != on)
+        port_signal(a->port, on);
+    a->signals = on;
+}
+
 static void port_lost(struct agent *a)
 {
     close(a->port);
     a->port = -1;
+    a->signals = false;
     a->wait = 0;
     session_reset(&a->session);
 }
@@ -100,6 +111,7 @@ static ssize_t port_read(struct agent *a)
         wire_added(&a->session.in, (size_t)n);
         session_work(&a->session);
         a->wait = 0;
+        set_signals(a, false);
     }
     return n;
 }
@@ -122,8 +134,10 @@ static void port_ready(struct agent *a, short revents)
     // Requests already read may have waited for the room that writing made.
     session_work(&a->session);
     // Hung up and nothing left to read: virtio says POLLIN even so.
-    if (n == 0 || (revents & POLLHUP && session_is_full(&a->session)))
-        back_off(a, HUP_WAIT_MIN, HUP_WAIT_MAX);
+    if (n == 0 || (revents & POLLHUP && session_is_full(&a->session))) {
+        set_signals(a, true);
+        back_off(a, HUP_WAIT_MIN, HUP_WAIT_MAX); // the first time too short to miss anything
+    }
 }
 
 static void nics_ready(struct agent *a)
@@ -221,6 +235,7 @@ static int serve(void)
     a.events = netlink_events_open();
     if (a.events < 0)
         return -1;
+    priority_first();
     session_init(&a.session);
     set_up_signals(&a);
     for (;;)

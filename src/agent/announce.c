@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 enum { FRAME_SIZE = 62, SENDER = 6, ARP_SENDER = 22, ARP_TARGET = 38 };
 
@@ -71,20 +70,17 @@ static int send_all(int fd, const struct nic *nic)
     return any ? 0 : send_solicitation(fd, nic);
 }
 
-int announce(const char *mac_text, const struct nics *known, char note[static WHY_MAX])
+int announce(struct kept *kept, const char *mac_text, const struct nics *known,
+             char note[static WHY_MAX])
 {
     const struct nic *nic;
     uint8_t mac[6];
-    int fd, rc;
+    int fd;
 
     if (mac_from_text(mac_text, mac) != 0 || !(nic = nics_by_mac(known, mac)))
         return why_not(note, "no network interface has this MAC");
-    fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+    fd = kept_fd(kept, KEPT_PACKET);
     if (fd < 0)
         return why_not(note, "cannot make a socket: %s", strerror(errno));
-    rc = send_all(fd, nic);
-    if (rc != 0)
-        why_not(note, "%s: %s", nic->name, strerror(errno));
-    close(fd);
-    return rc;
+    return send_all(fd, nic) == 0 ? 0 : why_not(note, "%s: %s", nic->name, strerror(errno));
 }

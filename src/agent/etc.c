@@ -71,14 +71,19 @@ static bool is_hostname(const char *name)
     return true;
 }
 
+int etc_set_nodename(const char *name, char why[static WHY_MAX])
+{
+    if (!is_hostname(name))
+        return why_not(why, "not a host name");
+    return sethostname(name, strlen(name)) == 0 ? 0 : why_not(why, "%s", strerror(errno));
+}
+
 int etc_set_hostname(const char *name, char why[static WHY_MAX])
 {
     char line[NAME_MAX_LENGTH + 2];
 
-    if (!is_hostname(name))
-        return why_not(why, "not a host name");
-    if (sethostname(name, strlen(name)) != 0)
-        return why_not(why, "%s", strerror(errno));
+    if (etc_set_nodename(name, why) != 0)
+        return -1;
     snprintf(line, sizeof line, "%s\n", name);
     return is_file(HOSTNAME) ? replace(HOSTNAME, line, 0644, why) : 0;
 }

@@ -5,6 +5,8 @@
 
 // Each 0, or -1 with the reason.
 //
+// The running kernel's, alone: what DHCP clients give as theirs.
+int etc_set_nodename(const char *name, char why[static WHY_MAX]);
 // Now, and in /etc/hostname, where there is one, for the next boot.
 int etc_set_hostname(const char *name, char why[static WHY_MAX]);
 // 32 hexadecimal digits: /etc/machine-id, and D-Bus's own file where it has one (machine-id(5)).

@@ -214,21 +214,19 @@ static int change(int fd, const uint8_t old[6], const uint8_t mac[6], struct nic
     return 0;
 }
 
-int mac_set(const char *from, const char *to, struct nics *known, struct nics *former,
-            char why[static WHY_MAX])
+int mac_set(struct kept *kept, const char *from, const char *to, struct nics *known,
+            struct nics *former, char why[static WHY_MAX])
 {
     static const uint8_t none[6];
     uint8_t old[6], mac[6];
-    int fd, rc;
+    int fd;
 
     if (mac_from_text(from, old) != 0 || mac_from_text(to, mac) != 0)
         return why_not(why, "not a MAC address");
     if ((mac[0] & 1) || !memcmp(mac, none, sizeof mac))
         return why_not(why, "%s: not the address of one station", to);
-    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    fd = kept_fd(kept, KEPT_INET);
     if (fd < 0)
         return why_not(why, "cannot make a socket: %s", strerror(errno));
-    rc = change(fd, old, mac, known, former, why);
-    close(fd);
-    return rc;
+    return change(fd, old, mac, known, former, why);
 }

@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "agent/kept.h"
 #include "agent/nics.h"
 #include "agent/why.h"
 
@@ -16,8 +17,8 @@ char *mac_to_text(const uint8_t mac[6], char out[static MAC_TEXT_SIZE]);
 // Gives the NIC with the one address the other, up or not. `known` are the NICs as they were when
 // last looked at, and are as they are then; `former` gains the NIC as it was, for mac_follow().
 // Done already counts as done. 0, or -1 with the reason.
-int mac_set(const char *from, const char *to, struct nics *known, struct nics *former,
-            char why[static WHY_MAX]);
+int mac_set(struct kept *kept, const char *from, const char *to, struct nics *known,
+            struct nics *former, char why[static WHY_MAX]);
 // Makes IPv6 follow: autoconfigured addresses made from the MACs that these had go, new link-local
 // ones come. Leaves none.
 void mac_follow(struct nics *former);

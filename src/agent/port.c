@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -62,9 +61,14 @@ int port_open(const char *name)
 {
     int fd = open_named(name);
 
-    if (fd >= 0) {
+    if (fd >= 0)
         fcntl(fd, F_SETOWN, getpid());
-        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_ASYNC);
-    }
     return fd;
+}
+
+void port_signal(int fd, bool on)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    fcntl(fd, F_SETFL, on ? flags | O_ASYNC : flags & ~O_ASYNC);
 }

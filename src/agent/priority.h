@@ -1,7 +1,6 @@
 // Who runs first in the guest.
 #pragma once
 
-enum priority { PRIORITY_NORMAL, PRIORITY_FIRST };
-
-// Of the agent, not of what it starts. Where that is not allowed nothing changes.
-void priority_set(enum priority p);
+// The agent, before other programs, but not what it starts: Host waits for answers, and a new MAC
+// wakes up programs that have much to do about it. Where that is not allowed nothing changes.
+void priority_first(void);

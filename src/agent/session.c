@@ -4,7 +4,6 @@
 #include "agent/clock.h"
 #include "agent/load.h"
 #include "agent/mac.h"
-#include "agent/priority.h"
 #include "agent/set.h"
 #include "agent/why.h"
 
@@ -32,6 +31,7 @@ void session_reset(struct session *s)
     s->told.count = 0; // changes go unheard from here on
     s->out_len = 0;
     commands_end(&s->commands);
+    kept_close(&s->kept);
     wire_decoder_init(&s->in, s->in_buf, sizeof s->in_buf);
 }
 
@@ -39,10 +39,9 @@ void session_sent(struct session *s, size_t n)
 {
     s->out_len -= n;
     memmove(s->out, s->out + n, s->out_len);
-    if (s->out_len || !s->hurried)
+    if (s->out_len || !s->unlogged)
         return;
-    s->hurried = false;
-    priority_set(PRIORITY_NORMAL);
+    s->unlogged = false;
     set_log(&s->report);
 }
 
@@ -156,7 +155,7 @@ static int do_set_mac(struct session *s, const struct wire_frame *f, char why[st
 
     wire_get(f, "from", from, sizeof from);
     wire_get(f, "to", to, sizeof to);
-    return mac_set(from, to, &s->told, &s->former, why);
+    return mac_set(&s->kept, from, to, &s->told, &s->former, why);
 }
 
 static int do_set_clock(struct session *s, const struct wire_frame *f, char why[static WHY_MAX])
@@ -170,9 +169,11 @@ static int do_set_clock(struct session *s, const struct wire_frame *f, char why[
 
 static int do_set(struct session *s, const struct wire_frame *f, char why[static WHY_MAX])
 {
-    const struct set_nics nics = {.known = &s->told, .former = &s->former};
+    const struct set_context context = {.known = &s->told, .former = &s->former, .kept = &s->kept};
 
-    return set_perform(f, &nics, &s->report, why);
+    // Its log waits for the answer to be on its way, for which a fork waits.
+    s->unlogged = set_perform(f, &context, &s->report, why) == 0;
+    return s->unlogged ? 0 : -1;
 }
 
 // What there is to see is in the answer.
@@ -255,14 +256,8 @@ static void tell_changes(struct session *s, const struct wire_frame *f)
 static void answer(struct session *s, const struct wire_frame *f)
 {
     char id[ID_MAX] = "", why[WHY_MAX];
-    bool done;
+    bool done = perform(s, f, why) == 0;
 
-    // A new MAC wakes up programs that have much to do about it, and a fork waits for the answer.
-    if (f->type == WIRE_SET) {
-        priority_set(PRIORITY_FIRST);
-        s->hurried = true;
-    }
-    done = perform(s, f, why) == 0;
     wire_get(f, "id", id, sizeof id);
     if (done)
         tell_changes(s, f);

@@ -12,7 +12,8 @@ struct session {
     struct nics told;   // what Host knows
     struct nics former; // those given another MAC, as they were: IPv6 follows later
     struct commands commands;
-    bool hurried;             // by a SET whose answer is not written yet
+    struct kept kept;
+    bool unlogged;            // a SET whose answer is not written yet
     struct set_report report; // its outcome
     struct wire_decoder in;
     size_t out_len; // bytes in out that wait to be written

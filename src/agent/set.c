@@ -19,7 +19,7 @@
 
 struct item {
     const struct wire_frame *request;
-    const struct set_nics *nics;
+    const struct set_context *context;
     const char *value;
     char *note; // WHY_MAX bytes
 };
@@ -31,7 +31,7 @@ static int set_clock(const struct item *i)
 
 static int set_entropy(const struct item *i)
 {
-    return entropy_add(i->value, i->note);
+    return entropy_add(i->context->kept, i->value, i->note);
 }
 
 static int set_mac(const struct item *i)
@@ -40,7 +40,7 @@ static int set_mac(const struct item *i)
 
     if (sscanf(i->value, "%17s %17s", from, to) != 2)
         return why_not(i->note, "not two MAC addresses");
-    return mac_set(from, to, i->nics->known, i->nics->former, i->note);
+    return mac_set(i->context->kept, from, to, i->context->known, i->context->former, i->note);
 }
 
 static int set_address(const struct item *i)
@@ -51,6 +51,11 @@ static int set_address(const struct item *i)
 static int set_route(const struct item *i)
 {
     return route_set(i->value, i->note);
+}
+
+static int set_nodename(const struct item *i)
+{
+    return etc_set_nodename(i->value, i->note);
 }
 
 static int set_hostname(const struct item *i)
@@ -75,7 +80,7 @@ static int set_search(const struct item *i)
 
 static int set_announce(const struct item *i)
 {
-    return announce(i->value, i->nics->known, i->note);
+    return announce(i->context->kept, i->value, i->context->known, i->note);
 }
 
 static int sync_all(const struct item *i)
@@ -91,10 +96,10 @@ static const struct {
     const char *key;
     int (*perform)(const struct item *i);
 } items[] = {
-    {"clock", set_clock},           {"entropy", set_entropy}, {"hostname", set_hostname},
-    {"machine-id", set_machine_id}, {"mac", set_mac},         {"address", set_address},
-    {"route", set_route},           {"dns", set_dns},         {"search", set_search},
-    {"announce", set_announce},     {"sync", sync_all},
+    {"clock", set_clock},       {"entropy", set_entropy},       {"nodename", set_nodename},
+    {"hostname", set_hostname}, {"machine-id", set_machine_id}, {"mac", set_mac},
+    {"address", set_address},   {"route", set_route},           {"dns", set_dns},
+    {"search", set_search},     {"announce", set_announce},     {"sync", sync_all},
 };
 
 #define ITEMS (sizeof items / sizeof *items)
@@ -108,7 +113,7 @@ static struct set_outcome *report_add(struct set_report *r, const char *key, siz
     return o;
 }
 
-static void perform_all(const struct wire_frame *f, const struct set_nics *nics, size_t which,
+static void perform_all(const struct wire_frame *f, const struct set_context *context, size_t which,
                         struct set_report *r)
 {
     char value[VALUE_MAX];
@@ -116,7 +121,7 @@ static void perform_all(const struct wire_frame *f, const struct set_nics *nics,
 
     for (long n; (n = wire_value_next(f, &pos, items[which].key, value, sizeof value)) != -1;) {
         struct set_outcome *o = report_add(r, items[which].key, strlen(items[which].key));
-        const struct item i = {.request = f, .nics = nics, .value = value, .note = o->note};
+        const struct item i = {.request = f, .context = context, .value = value, .note = o->note};
 
         snprintf(o->note, sizeof o->note, "%.*s", WHY_MAX - 1, value);
         o->done = n >= 0 && items[which].perform(&i) == 0;
@@ -149,8 +154,8 @@ static void report_unknown(const struct wire_frame *f, struct set_report *r)
         }
 }
 
-int set_perform(const struct wire_frame *f, const struct set_nics *nics, struct set_report *out,
-                char why[static WHY_MAX])
+int set_perform(const struct wire_frame *f, const struct set_context *context,
+                struct set_report *out, char why[static WHY_MAX])
 {
     struct wire_pair p;
     unsigned count = 0;
@@ -161,7 +166,7 @@ int set_perform(const struct wire_frame *f, const struct set_nics *nics, struct 
         return why_not(why, "more than %d items", SET_ITEMS_MAX);
     out->count = 0;
     for (size_t i = 0; i < ITEMS; i++)
-        perform_all(f, nics, i, out);
+        perform_all(f, context, i, out);
     report_unknown(f, out);
     return 0;
 }

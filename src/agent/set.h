@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include "agent/kept.h"
 #include "agent/nics.h"
 #include "agent/why.h"
 #include "agent/wire.h"
@@ -19,14 +20,15 @@ struct set_report {
     } list[SET_ITEMS_MAX];
 };
 
-// The guest's NICs, as mac_set() has them.
-struct set_nics {
+// What the agent has: the guest's NICs, as mac_set() has them, and descriptors.
+struct set_context {
     struct nics *known, *former;
+    struct kept *kept;
 };
 
 // Applies what the request has. 0, or -1 with the reason: nothing was.
-int set_perform(const struct wire_frame *f, const struct set_nics *nics, struct set_report *out,
-                char why[static WHY_MAX]);
+int set_perform(const struct wire_frame *f, const struct set_context *context,
+                struct set_report *out, char why[static WHY_MAX]);
 // As keys of an OK.
 void set_answer(const struct set_report *r, struct wire_writer *w);
 // A line for the guest's log.

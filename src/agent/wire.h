@@ -87,7 +87,8 @@ enum wire_type {
 //
 //     clock=SECONDS.NANOSECONDS    since 1970, UTC
 //     entropy=HEX                  up to 256 random bytes, which the guest counts as such
-//     hostname=NAME
+//     nodename=NAME                the running kernel's alone
+//     hostname=NAME                and in /etc/hostname
 //     machine-id=HEX               16 bytes
 //     mac=OLD NEW                  of a NIC
 //     address=MAC ADDRESS/PREFIX   instead of others of that family but link-local ones

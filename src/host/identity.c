@@ -1,6 +1,7 @@
-// What a guest is given as soon as its agent answers, in one request: this host's time and random
-// numbers, MACs, and the names that a fork has of its own. A guest that was saved has slept without
-// noticing, and copies of it would go on with the same random numbers.
+// What a guest is given as soon as its agent answers: this host's time and random numbers, MACs,
+// and the names that a fork has of its own. A guest that was saved has slept without noticing, and
+// copies of it would go on with the same random numbers. One request; two for a fork, whose network
+// waits for no more than what can be seen there.
 #include "host/identity.h"
 
 #include <stdlib.h>
@@ -15,6 +16,7 @@ enum {
     ANSWER_MS = 5000,
     LATE_MS = 100, // an answer after that leaves the clock wrong by up to as much
     TRIES = 5,
+    REST_MS = 5, // the NIC is connected meanwhile, and the guest's first frame goes first
 };
 
 static void ask(struct host *h);
@@ -30,6 +32,11 @@ static json_t *refused_items(const struct settings *s, const struct err *why)
         return list;
     json_decref(list);
     return NULL;
+}
+
+static bool has_names(const struct host *h)
+{
+    return h->options->hostname || h->options->machine_id;
 }
 
 static bool all_set(const struct settings *s)
@@ -74,6 +81,24 @@ static void finish(struct host *h, const struct err *why)
         fork_ready(h);
 }
 
+static void on_rest(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    identity_again(arg);
+}
+
+// What the network sees is set.
+static void appear(struct host *h)
+{
+    struct identity *id = &h->identity;
+    id->apparent = true;
+    macs_answered(h, &id->settings);
+    if (!id->rest)
+        id->rest = evtimer_new(h->base, on_rest, h);
+    event_add(id->rest, &(struct timeval){.tv_usec = REST_MS * 1000});
+}
+
 static void on_answer(void *arg, const struct err *why)
 {
     struct host *h = arg;
@@ -83,6 +108,10 @@ static void on_answer(void *arg, const struct err *why)
         return; // the session is over, or its beginning got lost
     if (!why)
         settings_log(&id->settings);
+    if (!why && has_names(h) && !id->apparent) {
+        appear(h);
+        return;
+    }
     bool late = !why && clock_ms() - id->asked_at > LATE_MS;
     if (late && ++id->tries < TRIES) { // the clock may be wrong, the rest is right
         if (all_set(&id->settings))
@@ -110,9 +139,14 @@ static void ask(struct host *h)
     settings_clear(&id->settings);
     settings_add_entropy(&id->settings);
     macs_add(h, &id->settings);
-    if (!id->given)
-        add_names(h, &id->settings);
-    settings_add_clock(&id->settings);
+    if (has_names(h) && !id->apparent) {
+        if (h->options->hostname)
+            settings_add(&id->settings, "nodename", "%s", h->options->hostname);
+    } else {
+        if (!id->given)
+            add_names(h, &id->settings);
+        settings_add_clock(&id->settings);
+    }
     id->early = !agent_is_ready(h->agent);
     if (!id->early && agent_check_set(h->agent, &e) < 0) {
         finish(h, &e);
@@ -145,7 +179,7 @@ void identity_again(struct host *h)
 
 void identity_reset(struct host *h)
 {
-    h->identity.given = false;
+    h->identity.given = h->identity.apparent = false;
 }
 
 void identity_clear(struct host *h)
@@ -153,4 +187,6 @@ void identity_clear(struct host *h)
     settings_clear(&h->identity.settings);
     json_decref(h->identity.refused);
     h->identity.refused = NULL;
+    if (h->identity.rest)
+        event_free(TAKE_PTR(h->identity.rest));
 }

@@ -1,6 +1,7 @@
 // What a guest is given as soon as its agent answers, before it counts as ready.
 #pragma once
 
+#include <event2/event.h>
 #include <jansson.h>
 #include <stdint.h>
 
@@ -12,7 +13,9 @@ struct identity {
     struct settings settings; // of the last request
     bool asked;               // and its answer is awaited
     bool early;               // it was sent before the agent said anything
+    bool apparent;            // what its network may see of a fork is set
     bool given;               // the names are set; later somebody may give it others
+    struct event *rest;       // is asked for then
     int tries;
     int64_t asked_at;
     json_t *refused; // [{"item","error"}]; NULL: nothing was

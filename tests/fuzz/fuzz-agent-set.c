@@ -37,7 +37,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct wire_frame f = {.type = WIRE_SET, .payload = (const char *)data, .length = size};
     static struct nics known, former;
     static struct set_report report;
-    const struct set_nics nics = {.known = &known, .former = &former};
+    struct kept kept = {0};
+    const struct set_context context = {.known = &known, .former = &former, .kept = &kept};
     char why[WHY_MAX];
     uid_t who = geteuid();
 
@@ -45,8 +46,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0; // no payload
     if (who == 0 && seteuid(NOBODY) != 0)
         return 0;
-    if (set_perform(&f, &nics, &report, why) == 0)
+    if (set_perform(&f, &context, &report, why) == 0)
         check(&report);
+    kept_close(&kept);
     if (who == 0 && seteuid(0) != 0)
         abort();
     return 0;
