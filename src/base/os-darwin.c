@@ -62,6 +62,10 @@ void os_die_with_parent(pid_t parent)
     (void)parent; // no such signal here: the engine's end of its control socket tells it
 }
 
+void os_small_pages(void)
+{
+}
+
 int os_process_watch(pid_t pid)
 {
     (void)pid;

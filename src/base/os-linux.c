@@ -67,6 +67,11 @@ void os_die_with_parent(pid_t parent)
         _exit(127);
 }
 
+void os_small_pages(void)
+{
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+}
+
 int os_process_watch(pid_t pid)
 {
     return (int)syscall(SYS_pidfd_open, pid, 0);

@@ -31,6 +31,10 @@ int os_open_name(const char *path);
 // Called in the child between fork and exec.
 void os_die_with_parent(pid_t parent);
 
+// This process, and what it executes, gets memory in small pages only: a huge one is there whole as
+// soon as a byte of it is used. Nothing where the kernel has none of its own accord.
+void os_small_pages(void);
+
 // A descriptor that becomes readable when that process ends, and that children may inherit. -1 with
 // errno (ENOTSUP on macOS, whose kqueues are not inherited).
 int os_process_watch(pid_t pid);

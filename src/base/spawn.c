@@ -40,6 +40,8 @@ __attribute__((noreturn)) static void child(const struct spawn *s, pid_t parent,
         setsid();
     if (s->die_with_parent)
         os_die_with_parent(parent);
+    if (s->small_pages)
+        os_small_pages();
     os_close_on_exec(
         3); // what we were given ourselves: a lock, a pipe that somebody reads to its end
     for (int i = 0; i < s->keep_count; i++)

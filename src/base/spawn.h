@@ -14,6 +14,7 @@ struct spawn {
     int keep_count;
     int cwd_fd;           // directory to work in; -1: the caller's
     bool die_with_parent; // SIGKILL when this process ends, where the kernel can (os.h)
+    bool small_pages;     // os_small_pages()
     bool new_session;     // detached from terminal and process group
 };
 

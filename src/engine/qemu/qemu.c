@@ -1,6 +1,7 @@
 // The life of a QEMU process: started, spoken to, ended.
 #include "engine/qemu/qemu.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -197,7 +198,7 @@ static void on_log(evutil_socket_t fd, short what, void *arg)
     if (n > 0) {
         remember(en, text, (size_t)n);
         en->callbacks.log(en->callbacks.arg, text, (size_t)n);
-    } else if (n == 0) {
+    } else if (n == 0 || errno != EAGAIN) {
         event_del(en->log);
     }
 }
@@ -315,6 +316,7 @@ static int run_process(struct engine *en, const struct engine_spec *spec, struct
                                     .keep_count = n,
                                     .cwd_fd = spec->dir_fd,
                                     .die_with_parent = true,
+                                    .small_pages = spec->fork,
                                     .new_session = true},
                     e);
     argv_free(&argv);
