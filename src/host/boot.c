@@ -357,6 +357,7 @@ int boot_claimed(struct host *h, int console_fd, int agent_fd, int nic_fd, struc
     vm_close(&h->vm);
     if (fork_open(h, e) < 0 || host_open_control(h, e) < 0 || begin(h, e) < 0)
         return -1;
+    host_enter(h, ST_RESTORING, NULL);
     for (int i = 0; i < h->nic_count; i++)
         h->nics[i].mac = h->nics[i].role == NIC_NAT ? h->vm.config.ethermac : h->vm.config.mac;
     if (open_ends(h, console_fd, agent_fd, nic_fd, e) < 0)

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "host/names.h"
+#include "host/reserve.h"
 #include "vm/disk.h"
 #include "vm/fork.h"
 #include "vm/qcow2.h"
@@ -129,6 +130,7 @@ static char *hostname_of(const char *id)
 
 static int choose_names(struct host *h, struct fork *f, struct err *e)
 {
+    free(f->hostname);
     f->hostname = hostname_of(h->vm.id);
     h->options->hostname = f->hostname;
     h->options->machine_id = f->machine_id;
@@ -153,12 +155,26 @@ int fork_reserve(struct host *h, struct err *e)
     return 0;
 }
 
+int fork_rehearse(struct host *h, struct err *e)
+{
+    struct fork *f = h->fork;
+    f->hold = true;
+    for (int i = 0; i < h->nic_count; i++)
+        mac_random(&h->nics[i].mac);
+    if (choose_names(h, f, e) < 0)
+        return -1;
+    fork_loaded(h);
+    return 0;
+}
+
 int fork_open(struct host *h, struct err *e)
 {
     if (!h->fork)
         begin(h);
     struct fork *f = h->fork;
     f->hold = h->options->hold;
+    f->identified = h->identity_right = false;
+    identity_reset(h);
     if (vm_open(&h->store, h->options->id, LOCK_NONE, &h->vm, e) < 0)
         return -1;
     h->vm.lock_fd = h->options->lock_fd;
@@ -246,6 +262,10 @@ static void on_held(void *arg, const struct err *why)
     struct host *h = arg;
     if (why) {
         boot_failed(h, why);
+        return;
+    }
+    if (h->reserve) {
+        reserve_rests(h);
         return;
     }
     h->fork->held = true;

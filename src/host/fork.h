@@ -15,6 +15,8 @@ struct fork;
 int fork_open(struct host *h, struct err *e);
 // The first part of that, for a fork that has no name yet; fork_open() does the rest.
 int fork_reserve(struct host *h, struct err *e);
+// It runs until it has an identity, a passing one, and stands still again; nothing is connected.
+int fork_rehearse(struct host *h, struct err *e);
 void fork_free(struct fork *f);
 
 // The engine has loaded it.

@@ -42,9 +42,8 @@ void host_enter(struct host *h, enum state to, const char *reason)
     h->reason = kept;
     h->state = to;
     log_line("state: %s%s%s", state_name(to), kept ? ": " : "", kept ? kept : "");
-    if (h->control)
-        server_event(h->control, json_pack("{s:s, s:s, s:s?}", "event", "state", "state",
-                                           state_name(to), "reason", kept));
+    server_event(h->control, json_pack("{s:s, s:s, s:s?}", "event", "state", "state",
+                                       state_name(to), "reason", kept));
 }
 
 bool host_input(struct host *h, enum input in, const char *reason)
@@ -116,6 +115,10 @@ static void on_running(struct host *h)
 static void on_engine_event(void *arg, enum engine_event what, const char *detail)
 {
     struct host *h = arg;
+    if (h->reserve && !reserve_event(what)) {
+        host_halt(h, "its guest did not stand still in reserve");
+        return;
+    }
     switch (what) {
     case ENGINE_RUNNING:
         on_running(h);
@@ -326,6 +329,14 @@ int host_open_control(struct host *h, struct err *e)
     return h->engine_log ? 0 : -1;
 }
 
+void host_open_agent(struct host *h, int fd)
+{
+    struct agent_hooks hooks = {.ready = on_agent_ready, .changed = on_agent_changed, .arg = h};
+    agent_free(h->agent);
+    h->agent = agent_new(h->base, fd, &hooks);
+    h->execs.agent = h->agent;
+}
+
 int host_open_channels(struct host *h, int console_fd, int agent_fd, struct err *e)
 {
     char *path = NULL;
@@ -337,9 +348,7 @@ int host_open_channels(struct host *h, int console_fd, int agent_fd, struct err 
                                   .arg = h};
     h->console = console_new(h->base, console_fd, path, h->vm.fd, &watch, e);
     free(path);
-    struct agent_hooks hooks = {.ready = on_agent_ready, .changed = on_agent_changed, .arg = h};
-    h->agent = agent_new(h->base, agent_fd, &hooks);
-    h->execs.agent = h->agent;
+    host_open_agent(h, agent_fd);
     return h->console ? 0 : -1;
 }
 

@@ -1,6 +1,7 @@
 // From a fork in reserve to somebody's.
 #include "host/reserve.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,16 +11,18 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "host/fork.h"
+#include "host/run.h"
 #include "proto/datagram.h"
 #include "proto/fds.h"
 #include "proto/line.h"
 
-enum { MESSAGE_MAX = 4096 };
+enum { MESSAGE_MAX = 4096, REHEARSAL_SECONDS = 10 };
 
 struct reserve {
     struct event *word; // from the keeper
+    struct event *late; // it takes too long
     int console_fd, agent_fd, nic_fd;
-    bool loaded;
+    bool rests;
 };
 
 static int unpack(struct host_options *o, const char *text, size_t n, struct fds *fds,
@@ -62,7 +65,7 @@ static void on_word(evutil_socket_t fd, short what, void *arg)
     struct err e;
     char text[MESSAGE_MAX];
     ssize_t n = fds_receive(fd, text, sizeof text, &fds);
-    if (n <= 0 || !h->reserve->loaded || h->state != ST_RESTORING) {
+    if (n <= 0 || !h->reserve->rests) {
         event_del(h->reserve->word);
         host_halt(h, "its pool has ended");
     } else if (unpack(h->options, text, (size_t)n, &fds, &e) < 0) {
@@ -97,6 +100,8 @@ void reserve_free(struct reserve *r)
             close(fds[i]);
     if (r->word)
         event_free(r->word);
+    if (r->late)
+        event_free(r->late);
     free(r);
 }
 
@@ -111,13 +116,44 @@ int reserve_nic(const struct reserve *r)
     return r->nic_fd;
 }
 
+static void on_late(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct err e;
+    err_set(&e, ERR_FAILED, "the guest's agent does not answer");
+    boot_failed(arg, &e);
+}
+
 void reserve_loaded(struct host *h)
+{
+    struct reserve *r = h->reserve;
+    struct err e;
+    if (!h->agent_expected) { // nobody there to be given anything
+        reserve_rests(h);
+        return;
+    }
+    r->late = evtimer_new(h->base, on_late, h);
+    event_add(r->late, &(struct timeval){.tv_sec = REHEARSAL_SECONDS});
+    host_open_agent(h, fcntl(r->agent_fd, F_DUPFD_CLOEXEC, 0));
+    if (fork_rehearse(h, &e) < 0)
+        boot_failed(h, &e);
+}
+
+bool reserve_event(enum engine_event what)
+{
+    return what == ENGINE_RUNNING || what == ENGINE_PAUSED || what == ENGINE_EXITED;
+}
+
+void reserve_rests(struct host *h)
 {
     struct err e;
     json_t *answer = line_answer_ok(NULL, NULL);
     AUTO_FREE char *line = line_text(answer);
     json_decref(answer);
-    h->reserve->loaded = true;
+    h->reserve->rests = true;
+    if (h->reserve->late)
+        event_del(h->reserve->late);
     if (fd_write_all(h->options->notify_fd, line, strlen(line), &e) < 0)
         host_halt(h, "its pool has ended");
 }

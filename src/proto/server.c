@@ -249,9 +249,10 @@ struct server *server_new(struct event_base *base, const char *path, json_t *hel
 void server_event(struct server *s, json_t *event)
 {
     struct client *c;
-    LIST_FOREACH(c, &s->clients, link)
-        if (c->wants_events)
-            send_line(c, event);
+    if (s)
+        LIST_FOREACH(c, &s->clients, link)
+            if (c->wants_events)
+                send_line(c, event);
     json_decref(event);
 }
 

@@ -108,6 +108,7 @@ def test_eight_forks_are_eight_machines(base, server):
         assert abs(int(run(vm, "date +%s")) - time.time()) < 5
         log = base.tm.run("logs", "--id", vm.id).stdout
         assert re.search(r"agent: set .*entropy \d+ bytes.*\n(.*\n)*.*agent: ready", log)
+        assert f"agent: set announce {fork['mac']}" in log
     distinct((run(vm, "cat /etc/machine-id") for vm in forks), 8)
     distinct((run(vm, "head -c 16 /dev/urandom | md5sum") for vm in forks), 8)
     for mac in macs:
@@ -115,6 +116,19 @@ def test_eight_forks_are_eight_machines(base, server):
     seen = server.frames[quiet:]
     assert {frame.src for frame in seen} <= macs, "frames of the base"
     assert not [frame for frame in seen if frame.ether.kind == packet.ETH_RARP]
+
+
+def test_another_mac_is_announced_for_the_addresses_that_stay(base, server):
+    (vm,) = base.forks()
+    run(vm, "ip address add 10.77.0.5/24 dev eth0")
+    quiet = server.mark()
+    base.tm.run("guest", "--id", vm.id, "--mac", "52:cc:cc:cc:03:09")
+
+    def is_probe(seen):  # RFC 5227, 2.1.1
+        arp = packet.Arp.parse(seen.ether.payload) if seen.ether.kind == packet.ETH_ARP else None
+        return arp and (arp.op, arp.sender_mac, arp.sender_ip, arp.target_ip) == \
+            (1, "52:cc:cc:cc:03:09", "0.0.0.0", "10.77.0.5")
+    server.wait_frame(is_probe, BOOT, quiet, "a probe")
 
 
 def test_disks_and_memory_are_their_own(base):
@@ -193,7 +207,7 @@ def test_many_at_once(base, count):
 
 
 def test_one_after_another_leaves_nothing(base, count):
-    """Four at a time; every fork answers, and what the machine had before it has after."""
+    """Four at a time; every fork answers. Memory and descriptors are its processes', which have ended."""
     def one(n):
         name = f"{base.vm.id}-t{n % 4}"
         (fork,) = base.fork("--name", name)["forks"]

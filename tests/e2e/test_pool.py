@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lab import packet
-from lab.proc import children
+from lab.proc import children, descriptors, resident
 from lab.tailmac import Vm
 from lab.wait import BOOT, SOON, eventually, gone
 from test_fork import Base, distinct, idle_cpu, run
@@ -117,6 +117,28 @@ def test_what_is_asked_for_is_given_when_it_is_taken(base, pool, server):
     pool.is_gone()
 
 
+def test_forks_out_of_a_pool_get_addresses(base, pool):
+    """Nothing is left of the identity that they had in reserve."""
+    pool.size(2)
+    answer = base.fork("--count", 2, "--wait", "ip")
+    assert answer["pooled"] == 2
+    assert all(fork["addresses"] for fork in answer["forks"])
+    for fork in answer["forks"]:
+        assert run(Vm(base.tm, fork["id"]), "hostname; cat /sys/class/net/eth0/address") == \
+            f"{fork['id']}\n{fork['mac']}"
+    halt(base, answer)
+    pool.drain()
+    pool.is_gone()
+
+
+def test_a_guest_that_ends_in_reserve_is_told_of(base, pool):
+    base.vm.start()
+    base.vm.sh("killall -STOP tailmac-agent; (sleep 2; poweroff -f) </dev/null >/dev/null 2>&1 &")
+    base.vm.stop()
+    assert "a fork in reserve ended" in base.vm.fail(1, "pool", "--size", 1)
+    assert pool.status()["size"] == 0
+
+
 def test_a_reboot_keeps_the_address(base, pool, server):
     """The engine's device is older than the fork, and has another."""
     pool.size(1)
@@ -180,6 +202,21 @@ def test_two_callers_share_a_pool(base, pool):
     distinct((fork["pid"] for answer in answers for fork in answer["forks"]), 4)
     for answer in answers:
         halt(base, answer)
+    pool.drain()
+    pool.is_gone()
+
+
+def test_many_out_of_a_pool_cost_its_keeper_nothing(base, pool, count):
+    pool.size(2)
+    keeper = pool.full()["pid"]
+    halt(base, base.fork("--count", 2))
+    pool.full()
+    files, rss = descriptors(keeper), resident(keeper)
+    for _ in range(count(3, 250)):
+        halt(base, base.fork("--count", 4))
+        assert pool.full()["pid"] == keeper
+    eventually(lambda: descriptors(keeper) <= files, what=f"{files} descriptors")
+    assert resident(keeper) <= rss + (256 << 10)
     pool.drain()
     pool.is_gone()
 
