@@ -18,6 +18,7 @@ from .talker import make_talk
 BOOT, RESTORE, POOL = 1 / 12, 1 / 3, 1 / 40  # of a plain boot, of libvirt's restore; a pool's of a boot
 MANY, LINEAR = (1, 2, 4, 8), 1.25  # at once; what one of the most may take beside one alone
 IDLE, MEMORY, PERCENT = 10, 40, 0.5  # at once; MiB and CPU of each
+BOOTED = 3  # seconds: what a guest does after its boot is over
 REST = 20  # seconds: what a guest does after a resume is over, and as long it is watched
 KIB = 1024
 LAB = "networks: { net: { lan: 192.168.52.1/24 } }"
@@ -61,6 +62,7 @@ class Way:
         self.network.forget()
         self.place.tailmac("run", vm_id, "--headless", "--wait", "ready")
         self.network.wait_first(self.mac)
+        time.sleep(BOOTED)
         self.place.tailmac("stop", vm_id)
         return vm_id
 
@@ -152,6 +154,7 @@ class Restore(Way):
         stack.callback(self.theirs.close)
         self.network = self.theirs.libvirt.network
         self.network.wait_first(self.mac)
+        time.sleep(BOOTED)
         self.theirs.stop()
 
     def start(self):
