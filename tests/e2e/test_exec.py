@@ -402,7 +402,7 @@ def test_a_paused_vm_is_told_at_once(tm, vm):
     tm.run("pause", "--id", vm.id)
     begin = time.monotonic()
     for args in (["exec", "--", "true"], ["exec", "--tty", "--", "true"], ["exec", "--detach", "--", "true"],
-                 ["exec", "--wait", "1"], ["ip", "--v6", "--nic", "nat", "--wait", "60"]):
+                 ["exec", "--wait", "1"], ["ip", "--v6", "--nic", "mac", "--wait", "60"]):
         assert "is paused" in vm.fail(5, *args)
     assert "is paused" in vm.fail(5, "stop", "--shutdown")
     assert time.monotonic() - begin < SOON

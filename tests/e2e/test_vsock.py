@@ -51,7 +51,8 @@ def serve_echo(vm, port=ECHO):
 
 
 def ask_address(vm):
-    return vm.sh(f"{GUEST} read {ADDRESS}")
+    """After a resume the device comes a moment after `ready`."""
+    return vm.sh(f"until {GUEST} read {ADDRESS} 2>/dev/null; do sleep 0.1; done")
 
 
 def host_rss(vm):
