@@ -16,7 +16,7 @@
 #include "proto/fds.h"
 #include "proto/line.h"
 
-enum { MESSAGE_MAX = 4096, REHEARSAL_SECONDS = 10 };
+enum { MESSAGE_MAX = 4096, REHEARSAL_SECONDS = 30 };
 
 struct reserve {
     struct event *word; // from the keeper

@@ -1,8 +1,8 @@
 // A fork in reserve: its guest is loaded and stands still, and it has no name, no directory and no
 // socket yet. It gets these from its pool's keeper, when somebody wants a fork; all that costs time
-// was done before. Also by the guest: it ran for a moment, cut off from its network, and was given
-// an identity, which is not the last. An emulator has translated then what a fork runs first, and
-// everything that it touches is in memory. It ends with the keeper, whatever ends that.
+// was done before. Also by the guest: it ran for a moment, its socket NIC unconnected, and was
+// given an identity, which is not the last. An emulator has translated then what a fork runs first,
+// and everything that it touches is in memory. It ends with the keeper, whatever ends that.
 //
 // Over a socket that keeps messages apart it says once how the start went ({"ok"} or {"error"}),
 // and gets at most one message: {"id","hold"} with the descriptors of the fork's lock, of the pipe
