@@ -94,8 +94,8 @@ def copying_in(vm, here, *options):
 
 
 def copying_out(vm, here, *options):
-    guest(vm, f"head -c {256 * MIB} /dev/zero >/data/big")
-    copy = Copy(vm, *options, f"{vm.id}:/data/big", here)
+    guest(vm, f"head -c {100 * MIB} /dev/zero >/dev/shm/big")
+    copy = Copy(vm, *options, f"{vm.id}:/dev/shm/big", here)
     eventually(lambda: any(p.name.startswith(HIDDEN) and p.stat().st_size for p in here.iterdir()),
                BOOT, "a copy here")
     return copy
@@ -199,8 +199,8 @@ def test_a_command_line_that_is_killed_leaves_nothing(vm, here, how, code):
 
 
 def test_a_timeout_is_7(vm, here):
-    big_file(here / "big", 1024)
-    assert "in time" in vm.tm.fail(7, "cp", "--timeout", "2", here / "big", f"{vm.id}:/data")
+    big_file(here / "big")
+    assert "in time" in vm.tm.fail(7, "cp", "--timeout", "0.5", here / "big", f"{vm.id}:/data")
     eventually(lambda: names(vm) == set(), what="nothing left in the guest")
 
 

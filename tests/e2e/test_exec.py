@@ -118,7 +118,7 @@ def test_wrong_usage_is_told(tm, vm):
 
 
 def test_bytes_arrive_whole_through_both_pipes_and_memory_stays_flat(vm, count, rng):
-    size = count(256, 4096) * MIB
+    size = count(64, 4096) * MIB
     host = vm.status()["pid"]
     command = Command(vm, "--", "cat")
     before, peak = memory(host), 0

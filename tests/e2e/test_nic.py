@@ -270,7 +270,7 @@ def test_a_vnet_that_refuses_says_why(tm, saved_vm):
 
 def flood(vm):
     """More frames than any queue holds."""
-    vm.sh("ping -q -c 600 -i 0.005 -s 1400 192.168.77.1 >/dev/null 2>&1 &")
+    vm.sh("ping -q -c 600 -i 0.001 -s 1400 192.168.77.1 >/dev/null 2>&1 &")
 
 
 @pytest.mark.parametrize("connect_back", [False, True], ids=["unconnected", "connected-back"])
@@ -281,7 +281,7 @@ def test_a_wedged_server_is_left_for_another(tm, saved_vm, connect_back):
     flows(server)
     server.blackhole(True)
     flood(vm)
-    vm.shell().run("ping -c 20 -i 0.2 -W 1 192.168.77.1")  # until queues are full for certain
+    vm.shell().run("ping -c 10 -i 0.2 -W 1 192.168.77.1")  # until queues are full for certain
     other = tm.world.server("other")
     tm.run("attach", "--id", vm.id, "--network", other.path)
     flows(other)
@@ -295,7 +295,7 @@ def test_a_wedged_server_that_recovers(tm, saved_vm, connect_back):
     vm.start()
     server.blackhole(True)
     flood(vm)
-    vm.shell().run("ping -c 20 -i 0.2 -W 1 192.168.77.1")
+    vm.shell().run("ping -c 10 -i 0.2 -W 1 192.168.77.1")
     server.blackhole(False)
     flows(server)
 
@@ -307,7 +307,7 @@ def test_a_wedged_server_does_not_keep_a_vm_from_stopping(tm, saved_vm, connect_
     vm.start()
     server.blackhole(True)
     flood(vm)
-    vm.shell().run("ping -c 20 -i 0.2 -W 1 192.168.77.1")
+    vm.shell().run("ping -c 10 -i 0.2 -W 1 192.168.77.1")
     vm.stop()
     server.blackhole(False)
     vm.start()

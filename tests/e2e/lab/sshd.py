@@ -21,7 +21,7 @@ def archive(arch, place):
     (root / "etc" / "ssh").mkdir(parents=True, exist_ok=True)
     (root / "etc" / "ssh" / "sshd_config").write_text("UsePAM no\n")
     parts = [part for part in ("lib", "lib64", "usr/lib", "usr/sbin/sshd", "etc/ssh") if (root / part).exists()]
-    subprocess.run(["tar", "-C", root, "--owner=0", "--group=0", "-cf", place / "sshd.tar", *parts], check=True)
+    subprocess.run(["tar", "-C", root, "--owner=0", "--group=0", "--exclude=gconv", "-cf", place / "sshd.tar", *parts], check=True)
     return place / "sshd.tar"
 
 

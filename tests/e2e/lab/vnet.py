@@ -143,6 +143,7 @@ class Node(Namespace):
     a DHCP client state of its own."""
 
     SETUP = ("mkdir -p /run/netns /run/dhcpcd && "
+               "echo 0 >/proc/sys/net/ipv6/conf/default/router_solicitation_delay && "  # else up to 1 s
                "{ [ ! -d /var/lib/dhcpcd ] || mount -t tmpfs none /var/lib/dhcpcd; }")
 
     def __init__(self, vnet, program, mac, name=None, args=()):
