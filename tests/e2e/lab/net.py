@@ -45,6 +45,12 @@ def disconnect(sock):
         raise OSError(ctypes.get_errno(), "connect(AF_UNSPEC)")
 
 
+def birth(path):
+    """What tells a socket's file from the next one at its path, whose inode may be the same again."""
+    found = os.stat(path)
+    return found.st_ino, found.st_mtime_ns
+
+
 class Server:
     """A server at `path`. With connect_back the socket is connected to the first guest that speaks,
     so that it hears only that one and no queue length bounds what the guest may have in flight."""
@@ -142,7 +148,7 @@ class Server:
             self.peers[seen.src] = peer
         if self.connect_back and peer and self.partner is None:
             self.sock.connect(peer)
-            self.partner = (peer, os.stat(peer).st_ino)
+            self.partner = (peer, birth(peer))
         self.deliver(self.router.handle(data, seen.time))
         self.changed.notify_all()
 
@@ -150,9 +156,9 @@ class Server:
         """A connected socket refuses everybody else; let go of a guest whose socket is no more."""
         if self.partner is None:
             return
-        peer, inode = self.partner
+        peer, born = self.partner
         try:
-            if os.stat(peer).st_ino == inode:
+            if birth(peer) == born:
                 return
         except FileNotFoundError:
             pass
