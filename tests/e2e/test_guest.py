@@ -111,12 +111,13 @@ def test_a_mac_by_order_lasts_for_the_run(server, vm):
     eventually(lambda: "the guest reboots" in vm.host_log, BOOT, "a reboot")
     vm.wait("ready")
     vm.let_go()
-    assert vm.boot_id() != boot_id and vm.guest_nics() == {OWN: True}
+    assert vm.boot_id() != boot_id
+    vm.until_nics({OWN: True})
     server.wait_from(OWN, since=since)
     assert not [s for s in server.frames[since:] if s.src == "52:cc:cc:cc:cc:07"]
     vm.stop()
     vm.start()
-    assert vm.guest_nics() == {"52:cc:cc:cc:cc:07": True}
+    vm.until_nics({"52:cc:cc:cc:cc:07": True})
 
 
 def test_nobody_to_ask(vm):

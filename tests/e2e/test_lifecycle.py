@@ -121,7 +121,7 @@ def test_a_copied_directory_with_the_old_few_keys_resumes_as_itself(tm, server, 
     since = server.mark()
     assert "resumed" in copy.start().stdout
     server.wait_from("52:cc:cc:cc:cc:08", since=since)
-    assert copy.guest_nics() == {"52:cc:cc:cc:cc:08": True}
+    copy.until_nics({"52:cc:cc:cc:cc:08": True})
     assert copy.boot_id() == marks.boot_id
     assert copy.sh("cat /data/mark") == marks.word
     copy.wait("ip")
@@ -146,7 +146,7 @@ def test_two_clones_of_one_saved_guest_run_at_once(tm, server, vm):
         assert start.wait(2 * BOOT) == 0, start.err
     for mac, clone in clones.items():
         assert clone.boot_id() == boot_id
-        assert clone.guest_nics() == {mac: True}
+        clone.until_nics({mac: True})
         seen = server.wait_from(mac, since=since)
         assert seen.peer == clone.nic_socket
     for ip in ("192.168.77.108", "192.168.77.109"):
@@ -416,4 +416,4 @@ def test_memory_is_what_the_saved_guest_has(vm):
     vm.fail(5, "configure", "--mem", "512M")
     vm.configure("--mac", "52:cc:cc:cc:cc:09")
     vm.start()
-    assert vm.guest_nics() == {"52:cc:cc:cc:cc:09": True}
+    vm.until_nics({"52:cc:cc:cc:cc:09": True})

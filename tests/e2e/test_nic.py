@@ -93,13 +93,13 @@ def test_run_attaches_where_it_is_told(tm, server, saved_vm):
 def test_detach_pulls_the_cable_and_attach_plugs_it_in(tm, vm, server):
     vm.wait("ip")
     tm.run("detach", "--id", vm.id)
-    eventually(lambda: vm.guest_nics() == {MAC: False}, what="no carrier in the guest")
+    vm.until_nics({MAC: False})
     assert vm.nic()["connected"] is False
     quiet = server.mark()
     vm.shell().run("ping -c 2 -W 1 192.168.77.1")
     assert server.mark() == quiet
     tm.run("attach", "--id", vm.id)
-    eventually(lambda: vm.guest_nics() == {MAC: True}, what="a carrier in the guest")
+    vm.until_nics({MAC: True})
     flows(server)
 
 
@@ -108,12 +108,12 @@ def test_a_server_that_comes_back_is_found(vm, server, unlink):
     vm.wait("ip")
     server.close(unlink=unlink)
     vm.until_nic(connected=False)
-    eventually(lambda: vm.guest_nics() == {MAC: False}, what="no carrier in the guest")
+    vm.until_nics({MAC: False})
     if not unlink:
         os.unlink(server.path)
     server.open()
     vm.until_nic(connected=True)
-    eventually(lambda: vm.guest_nics() == {MAC: True}, what="a carrier in the guest")
+    vm.until_nics({MAC: True})
     flows(server)
 
 
@@ -143,7 +143,7 @@ def test_a_server_that_vanished_during_a_save(tm, vm, server):
     server.close()
     vm.stop()
     vm.start()
-    assert vm.guest_nics() == {MAC: False}
+    vm.until_nics({MAC: False})
     server.open()
     flows(server)
     marks.check()
@@ -193,7 +193,7 @@ def test_a_vnet_that_ends_and_comes_back(tm, saved_vm, end, count):
         before = vm.nic()["reconnects"]
         getattr(net, end)()
         vm.until_nic(connected=False)
-        eventually(lambda: vm.guest_nics() == {OTHER: False}, what="no carrier in the guest")
+        vm.until_nics({OTHER: False})
         net.up()
         vm.until_nic(connected=True, kind="vnet", timeout=5)
         assert vm.nic()["reconnects"] == before + 1
@@ -293,6 +293,7 @@ def test_a_wedged_server_that_recovers(tm, saved_vm, connect_back):
     server = tm.world.server(connect_back=connect_back)
     vm = saved_vm("a")
     vm.start()
+    flows(server)
     server.blackhole(True)
     flood(vm)
     vm.shell().run("ping -c 10 -i 0.2 -W 1 192.168.77.1")
@@ -305,6 +306,7 @@ def test_a_wedged_server_does_not_keep_a_vm_from_stopping(tm, saved_vm, connect_
     server = tm.world.server(connect_back=connect_back)
     vm = saved_vm("a")
     vm.start()
+    flows(server)
     server.blackhole(True)
     flood(vm)
     vm.shell().run("ping -c 10 -i 0.2 -W 1 192.168.77.1")
@@ -386,14 +388,14 @@ def create_with_both(tm):
 def test_headless_alone_is_the_socket_nic(tm, server):
     vm = create_with_both(tm)
     vm.start()
-    assert vm.guest_nics() == {MAC: True}
+    vm.until_nics({MAC: True})
     assert "ssh_port" not in vm.status()
 
 
 def test_headless_with_nat_nic_is_the_nat_nic(tm, server):
     vm = create_with_both(tm)
     vm.start("--nat-nic")
-    assert vm.guest_nics() == {NAT_MAC: True}
+    vm.until_nics({NAT_MAC: True})
     vm.wait("ip")
     assert server.mark() == 0
     assert not os.path.exists(vm.nic_socket)
@@ -425,12 +427,12 @@ def test_a_disconnected_nic_with_a_network_is_connected(tm, server):
 def test_both_nics(tm, server, headless, options, up):
     vm = create_with_both(tm)
     vm.start(*options, headless=headless)
-    assert vm.guest_nics() == {NAT_MAC: True, MAC: up}
+    vm.until_nics({NAT_MAC: True, MAC: up})
     roles = {nic["role"]: nic["mac"] for nic in vm.status()["nics"]}
     assert roles == {"nat": NAT_MAC, "socket": MAC}
     vm.stop()
     vm.start(*options, headless=headless)
-    assert vm.guest_nics() == {NAT_MAC: True, MAC: up}
+    vm.until_nics({NAT_MAC: True, MAC: up})
 
 
 def test_the_nat_nic_forwards_a_loopback_port_to_ssh(tm, server):

@@ -3,6 +3,7 @@
 It records every frame, answers as the router does, and can misbehave on purpose: vanish, come back,
 forget, stop reading.
 """
+import contextlib
 import ctypes
 import os
 import select
@@ -147,8 +148,9 @@ class Server:
         if seen.src:
             self.peers[seen.src] = peer
         if self.connect_back and peer and self.partner is None:
-            self.sock.connect(peer)
-            self.partner = (peer, birth(peer))
+            with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):  # it is gone already
+                self.sock.connect(peer)
+                self.partner = (peer, birth(peer))
         self.deliver(self.router.handle(data, seen.time))
         self.changed.notify_all()
 

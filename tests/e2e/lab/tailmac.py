@@ -260,3 +260,7 @@ class Vm:
         lines = self.sh("for n in /sys/class/net/*; do [ -e $n/device ] && "
                         "echo $(cat $n/address) $(cat $n/carrier 2>/dev/null || echo 0); done; true")
         return {mac: carrier == "1" for mac, carrier in (line.split() for line in lines.splitlines())}
+
+    def until_nics(self, nics):
+        """Waits until these are all it has: a NIC comes up, or hears of its cable, a moment later."""
+        eventually(lambda: self.guest_nics() == nics, what=f"NICs of the guest: {nics}")
