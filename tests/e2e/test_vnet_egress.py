@@ -76,6 +76,15 @@ def test_segments_are_as_large_as_the_guest_says(page, make_vnet, make_node, mtu
                               f"ip.src == {SITE} and (ip.checksum.status==0 or tcp.checksum.status==0)")
 
 
+def test_through_a_short_queue(page, make_vnet, make_node):
+    """Which has no room for bursts: libslirp would send them again and again."""
+    link = "network: home, link: { down: { delay: 5ms, queue: 10 } }"
+    lab = (LAB % page.port).replace("network: home", link)
+    node = make_node(make_vnet(lab=lab), MAC_A)
+    node.dhcp()
+    assert fetch(node, f"http://{SITE}/") == DIGEST
+
+
 def test_a_vm_fetches_it_too(saved_vm, lab):
     vm = saved_vm("a", mac=MAC_A)
     vm.start()

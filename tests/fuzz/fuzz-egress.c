@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vnet/egress/fragment.h"
 #include "vnet/egress/join.h"
 #include "vnet/egress/message.h"
 #include "vnet/egress/mss.h"
@@ -96,8 +97,17 @@ static struct vnet *lab(struct held *h)
 static void from_host(struct vnet *v, const struct held *h, uint8_t *data, size_t n)
 {
     struct split whole;
+    struct fragment packet;
     uint8_t part[VNET_FRAME_MAX];
     size_t size;
+    if (!split_begin(&whole, data, n) && fragment_begin(&packet, data, n, 600)) {
+        while ((size = fragment_size(&packet)) > 0) {
+            fragment_take(&packet, part);
+            translate_in(h->t, part, size);
+            vnet_egress_input(v, 0, part, size);
+        }
+        return;
+    }
     if (!split_begin(&whole, data, n)) {
         translate_in(h->t, data, n);
         mss_in(h->mss, data, n);
@@ -127,7 +137,7 @@ static void one(struct vnet *v, const struct held *h, bool from_lab, uint8_t *da
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct translation *t = calloc(1, sizeof *t);
-    struct held held = {.t = t, .mss = mss_new(1500)};
+    struct held held = {.t = t, .mss = mss_new(1500, true)};
     struct vnet *v = lab(&held);
     prepare(t);
     while (size >= 3) {

@@ -1,9 +1,18 @@
 // Segments of libslirp that are cut into what a guest takes, and how it is known what that is.
 #include "vnet-segment.h"
+#include "vnet/egress/fragment.h"
 #include "vnet/egress/mss.h"
 #include "vnet/egress/split.h"
 
-enum { MTU = 1500, MOST = MTU - 40, SYN = 2, AT_OPTIONS = AT_DATA, AT_MSS = AT_OPTIONS + 2 };
+enum {
+    MTU = 1500,
+    MOST = MTU - 40,
+    SYN = 2,
+    URGENT = 32,
+    UDP = 17,
+    AT_OPTIONS = AT_DATA,
+    AT_MSS = AT_OPTIONS + 2
+};
 
 // Cuts a frame of its exact size; every part comes in one of its exact size, too.
 static unsigned cut(const struct wire *w, size_t most, struct wire *out)
@@ -51,6 +60,59 @@ static void test_parts(void **state)
     assert_part(&out[0], &(struct segment){UINT32_MAX, 50, ACK, 9, "abcd"}, 7);
 }
 
+static void test_what_is_urgent(void **state)
+{
+    static struct wire out[4];
+    struct wire whole = SEGMENT(.data = "abcdefg", .flags = ACK | URGENT);
+    set(&whole, AT_TCP + 18, 4, 2); // to the end of "d"
+    finish(&whole);
+    assert_int_equal(cut(&whole, 3, out), 3);
+    const unsigned flags[] = {ACK | URGENT, ACK | URGENT, ACK};
+    const unsigned left[] = {4, 1, 0};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(number_at(&out[i], AT_TCP + 13, 1), flags[i]);
+        assert_int_equal(number_at(&out[i], AT_TCP + 18, 2), left[i]);
+        assert_int_equal(tcp_sum(&out[i]), 0xffff);
+    }
+}
+
+// What is no segment is cut as any router would.
+static void test_fragments(void **state)
+{
+    static struct wire out[4];
+    struct fragment f;
+    struct wire whole = SEGMENT(.data = "abcdefgh");
+    size_t n;
+    unsigned count = 0;
+    set(&whole, AT_TTL + 1, UDP, 1);
+    set(&whole, AT_FRAGMENT, 0x2003, 2); // the fourth eight of one that goes on
+    finish(&whole);
+    assert_false(fragment_begin(&f, whole.at, whole.n, whole.n - 14));
+    assert_false(fragment_begin(&f, whole.at, whole.n - 1, 36));
+    assert_true(fragment_begin(&f, whole.at, whole.n, 20 + 17)); // two eights
+    while ((n = fragment_size(&f)) > 0) {
+        out[count].n = n;
+        fragment_take(&f, out[count++].at);
+    }
+    assert_int_equal(count, 2);
+    const unsigned places[] = {0x2003, 0x2005};
+    const size_t payload[] = {16, 12};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(out[i].n, AT_TCP + payload[i]);
+        assert_int_equal(number_at(&out[i], AT_LENGTH, 2), 20 + payload[i]);
+        assert_int_equal(number_at(&out[i], AT_FRAGMENT, 2), places[i]);
+        assert_int_equal(word_sum(out[i].at + 14, 20, 0), 0xffff);
+        assert_memory_equal(out[i].at + AT_TCP, whole.at + AT_TCP + 16 * i, payload[i]);
+    }
+    set(&whole, AT_FRAGMENT, 0, 2);
+    finish(&whole);
+    assert_true(fragment_begin(&f, whole.at, whole.n, 36));
+    for (unsigned place = 0x2000; fragment_size(&f) > 0; place = 2) {
+        fragment_take(&f, out[0].at);
+        assert_int_equal(number_at(&out[0], AT_FRAGMENT, 2), place);
+    }
+}
+
 static void test_what_stays_whole(void **state)
 {
     static const struct {
@@ -65,7 +127,6 @@ static void test_what_stays_whole(void **state)
         {AT_TCP + 12, 0x6010, 2}, // options of TCP
         {AT_TCP + 12, 0x5012, 2}, // a beginning
         {AT_TCP + 12, 0x5014, 2}, // a reset
-        {AT_TCP + 12, 0x5030, 2}, // urgent
         {AT_LENGTH, 41, 2},       // the packet ends before the frame
     };
     static struct wire out[8];
@@ -122,7 +183,7 @@ static void out(struct mss *m, struct wire *w)
 
 static void test_what_a_guest_says(void **state)
 {
-    struct mss *m = mss_new(MTU);
+    struct mss *m = mss_new(MTU, true);
     assert_int_equal(found(m), MOST);
     static const struct {
         const char *options;
@@ -157,7 +218,7 @@ static void test_what_a_guest_says(void **state)
 
 static void test_what_it_is_told(void **state)
 {
-    struct mss *m = mss_new(MTU);
+    struct mss *m = mss_new(MTU, true);
     struct wire large = syn("02043e80");
     struct wire small = syn("02040400");
     const struct wire before = small;
@@ -172,10 +233,13 @@ static void test_what_it_is_told(void **state)
 static void test_how_large_segments_are(void **state)
 {
     for (unsigned mtu = 576; mtu <= VNET_MTU_MAX; mtu++) {
-        struct mss *m = mss_new(mtu);
+        struct mss *m = mss_new(mtu, true);
         unsigned large = mss_large_mtu(m);
-        assert_in_range(large, mtu, VNET_MTU_MAX);
+        assert_in_range(large, mtu, 40 + 32768); // its TCP_MAXSEG_MAX
         assert_int_equal((large - 40) % (mtu - 40), 0);
+        mss_free(m);
+        m = mss_new(mtu, false);
+        assert_int_equal(mss_large_mtu(m), mtu);
         mss_free(m);
     }
 }
@@ -184,6 +248,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_what_is_urgent),
+        cmocka_unit_test(test_fragments),
         cmocka_unit_test(test_what_stays_whole),
         cmocka_unit_test(test_what_a_guest_says),
         cmocka_unit_test(test_what_it_is_told),

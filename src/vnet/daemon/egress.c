@@ -214,6 +214,7 @@ static int say_start(struct egress *x)
 {
     struct egress_message m = egress_message(EGRESS_START);
     m.mtu = labfile_egress_mtu(x->d->lab);
+    m.bursts = !labfile_has_queues(x->d->lab);
     return say(x, &m);
 }
 

@@ -66,7 +66,7 @@ static int begin(struct egress *x, const struct egress_message *m, struct err *e
         *e = x->failed;
         return -1;
     }
-    x->stack = stack_new(m->mtu, &x->translation, x->out);
+    x->stack = stack_new(m->mtu, m->bursts, &x->translation, x->out);
     for (unsigned i = 0; i < x->translation.forward_count; i++)
         if (x->paths[i] &&
             stack_add_path(x->stack, EGRESS_PATHS, (uint16_t)(i + 1), x->paths[i], e) < 0)

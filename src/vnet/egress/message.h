@@ -6,12 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { EGRESS_NETWORKS_MAX = 64, EGRESS_TEXT_MAX = 256, EGRESS_DATA_MAX = 4104 };
+enum { EGRESS_NETWORKS_MAX = 64, EGRESS_TEXT_MAX = 256, EGRESS_DATA_MAX = 4100 };
 enum { EGRESS_PAGE_MAX = 64 << 10 };
 
 enum egress_kind {
     // To the process. START comes once, after forwards and policy.
-    EGRESS_START,    // mtu
+    EGRESS_START,    // mtu, bursts
     EGRESS_POLICY,   // open, networks that are the host's own
     EGRESS_RESOLVER, // a host's address and port; 0: none
     EGRESS_FORWARD,  // protocol, address and port of the lab's; a host's, or a path in `text`
@@ -38,7 +38,8 @@ struct egress_message {
     uint16_t mtu;
     uint16_t lab_port, host_port;
     uint64_t token;
-    uint32_t open; // 0 or 1
+    uint32_t open;   // 0 or 1
+    uint32_t bursts; // 0 or 1: the lab's links take many frames at once
     uint32_t lab, host;
     uint32_t network_count;
     uint32_t number;      // of a network of the lab

@@ -12,6 +12,7 @@
 
 enum {
     PLACES = 4096,
+    LARGE = 32768,
     UNSAID = 536, // RFC 9293, 3.7.1
     LEAST = 48,   // as Linux has it
     OPTION_END = 0,
@@ -27,16 +28,18 @@ struct ends {
 
 struct mss {
     size_t most;
+    bool large;
     struct {
         struct ends ends;
         uint16_t mss;
     } places[PLACES];
 };
 
-struct mss *mss_new(unsigned mtu)
+struct mss *mss_new(unsigned mtu, bool large)
 {
     struct mss *m = xcalloc(1, sizeof *m);
     m->most = mtu - IPV4_HEADER - TCP_HEADER;
+    m->large = large;
     return m;
 }
 
@@ -48,7 +51,7 @@ void mss_free(struct mss *m)
 unsigned mss_large_mtu(const struct mss *m)
 {
     enum { HEADERS = IPV4_HEADER + TCP_HEADER };
-    return (unsigned)(HEADERS + (VNET_MTU_MAX - HEADERS) / m->most * m->most);
+    return (unsigned)(HEADERS + (m->large ? LARGE / m->most : 1) * m->most);
 }
 
 static size_t place_of(const struct ends *ends)

@@ -3,16 +3,19 @@
 // large as it can, and they are cut (split.h).
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct mss;
 
-// `mtu` is the way out's.
-struct mss *mss_new(unsigned mtu);
+// `mtu` is the way out's. `large`: segments are to be.
+struct mss *mss_new(unsigned mtu, bool large);
 void mss_free(struct mss *m);
 
-// The MTU that libslirp is to have: what is not cut here, as datagrams, the lab's routers can take.
+// The MTU that libslirp is to have; where segments are to be large, more than the way out's. It
+// sends no less than a segment while there is more, and has 64 KiB at most on the way: by halves,
+// so that a guest is busy with one while the other is made.
 unsigned mss_large_mtu(const struct mss *m);
 
 // A frame from the lab: what a SYN says is remembered, and libslirp told another.

@@ -5,11 +5,16 @@
 
 enum { NO_IP_OPTIONS = 0x45, NO_TCP_OPTIONS_ACK = 0x5010 };
 
+bool segment_is_packet(struct bytes f)
+{
+    return f.n >= SEGMENT_TCP && get16(f, ETHERNET_HEADER - 2) == ETHERTYPE_IPV4 &&
+           get8(f, SEGMENT_IP) == NO_IP_OPTIONS &&
+           get16(f, SEGMENT_IP + IPV4_LENGTH) == f.n - SEGMENT_IP;
+}
+
 bool segment_is_plain(struct bytes f, unsigned flags)
 {
-    return f.n >= SEGMENT_DATA && get16(f, ETHERNET_HEADER - 2) == ETHERTYPE_IPV4 &&
-           get8(f, SEGMENT_IP) == NO_IP_OPTIONS &&
-           get16(f, SEGMENT_IP + IPV4_LENGTH) == f.n - SEGMENT_IP &&
+    return f.n >= SEGMENT_DATA && segment_is_packet(f) &&
            !(get16(f, SEGMENT_IP + IPV4_FRAGMENT) & (IPV4_MORE_FRAGMENTS | IPV4_OFFSET)) &&
            get8(f, SEGMENT_IP + IPV4_PROTOCOL) == PROTOCOL_TCP &&
            (get16(f, SEGMENT_FLAGS) & ~flags) == NO_TCP_OPTIONS_ACK;

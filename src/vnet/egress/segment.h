@@ -13,9 +13,12 @@ enum {
     SEGMENT_ACK = SEGMENT_TCP + 8,
     SEGMENT_FLAGS = SEGMENT_TCP + 12, // and the header's length
     SEGMENT_SUM = SEGMENT_TCP + 16,
+    SEGMENT_URGENT = SEGMENT_TCP + 18,
     SEGMENT_DATA = SEGMENT_TCP + TCP_HEADER,
 };
 
+// Whether it is an IPv4 packet without options, of whatever protocol.
+bool segment_is_packet(struct bytes frame);
 // Whether it is one, whole, that acknowledges, and has none but these flags besides.
 bool segment_is_plain(struct bytes frame, unsigned flags);
 

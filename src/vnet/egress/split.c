@@ -7,7 +7,8 @@
 
 bool split_begin(struct split *s, const uint8_t *frame, size_t n)
 {
-    if (!segment_is_plain((struct bytes){frame, n}, TCP_PUSH | TCP_FIN) || n == SEGMENT_DATA)
+    if (!segment_is_plain((struct bytes){frame, n}, TCP_PUSH | TCP_FIN | TCP_URG) ||
+        n == SEGMENT_DATA)
         return false;
     memcpy(s->head, frame, sizeof s->head);
     s->data = frame + SEGMENT_DATA;
@@ -25,12 +26,22 @@ size_t split_size(const struct split *s)
     return s->n > 0 ? SEGMENT_DATA + next(s) : 0;
 }
 
+// How far it is to the end of what is urgent.
+static void advance_urgent(struct split *s, size_t n)
+{
+    size_t left = get16((struct bytes){s->head, sizeof s->head}, SEGMENT_URGENT);
+    segment_write16(s->head + SEGMENT_URGENT, left > n ? left - n : 0);
+    if (left <= n)
+        s->head[SEGMENT_FLAGS + 1] &= (uint8_t)~TCP_URG;
+}
+
 static void advance(struct split *s, size_t n)
 {
     const struct bytes head = {s->head, sizeof s->head};
     uint32_t sequence = get32(head, SEGMENT_SEQUENCE) + (uint32_t)n;
     segment_write16(s->head + SEGMENT_SEQUENCE, sequence >> 16);
     segment_write16(s->head + SEGMENT_SEQUENCE + 2, sequence);
+    advance_urgent(s, n);
     s->data += n;
     s->n -= n;
 }

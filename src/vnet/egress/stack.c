@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "vnet/egress/fragment.h"
 #include "vnet/egress/join.h"
 #include "vnet/egress/message.h"
 #include "vnet/egress/mss.h"
@@ -38,6 +39,7 @@ struct stack {
     Slirp *slirp;
     struct translation *translation;
     struct mss *mss;
+    unsigned mtu;
     uint16_t packet; // identifier of the last one that was cut
     struct outbox *out;
     struct pollfd *fds; // while they are filled in
@@ -63,7 +65,17 @@ static void send_whole(struct stack *s, const void *data, size_t n)
     mss_in(s->mss, frame, n);
 }
 
-static void send_parts(struct stack *s, struct split *whole)
+static void send_fragments(struct stack *s, struct fragment *whole)
+{
+    size_t n;
+    uint8_t *frame;
+    while ((n = fragment_size(whole)) > 0 && (frame = outbox_room(s->out, n))) {
+        fragment_take(whole, frame);
+        translate_in(s->translation, frame, n);
+    }
+}
+
+static void send_segments(struct stack *s, struct split *whole)
 {
     translate_in(s->translation, whole->head, sizeof whole->head);
     whole->most = mss_find(s->mss, whole->head, sizeof whole->head);
@@ -76,9 +88,12 @@ static void send_parts(struct stack *s, struct split *whole)
 static ssize_t send_packet(const void *data, size_t n, void *arg)
 {
     struct stack *s = arg;
-    struct split whole;
-    if (split_begin(&whole, data, n))
-        send_parts(s, &whole);
+    struct split segment;
+    struct fragment packet;
+    if (split_begin(&segment, data, n))
+        send_segments(s, &segment);
+    else if (fragment_begin(&packet, data, n, s->mtu))
+        send_fragments(s, &packet);
     else
         send_whole(s, data, n);
     return (ssize_t)n;
@@ -174,11 +189,12 @@ static bool may_ping(void)
     return fd >= 0;
 }
 
-struct stack *stack_new(unsigned mtu, struct translation *t, struct outbox *out)
+struct stack *stack_new(unsigned mtu, bool bursts, struct translation *t, struct outbox *out)
 {
     struct stack *s = xcalloc(1, sizeof *s);
     struct rlimit files;
-    s->mss = mss_new(mtu);
+    s->mss = mss_new(mtu, bursts);
+    s->mtu = mtu;
     const SlirpConfig config = {
         .version = 4,
         .in_enabled = true,

@@ -14,8 +14,8 @@ struct outbox;
 struct translation;
 struct stack;
 
-// Frames for the lab go to `out`.
-struct stack *stack_new(unsigned mtu, struct translation *t, struct outbox *out);
+// Frames for the lab go to `out`; `bursts`: dozens of a connection's at once, where it helps.
+struct stack *stack_new(unsigned mtu, bool bursts, struct translation *t, struct outbox *out);
 void stack_free(struct stack *s);
 
 // The connections to this address and port of the lab's go to a unix socket.

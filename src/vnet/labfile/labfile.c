@@ -94,6 +94,14 @@ uint16_t labfile_egress_mtu(const struct labfile *lab)
     return most;
 }
 
+bool labfile_has_queues(const struct labfile *lab)
+{
+    for (unsigned i = 0; i < lab->node_count; i++)
+        if (lab->nodes[i].link[VNET_UP].queue || lab->nodes[i].link[VNET_DOWN].queue)
+            return true;
+    return false;
+}
+
 const struct labfile_node *labfile_node(const struct labfile *lab, struct mac mac)
 {
     for (unsigned i = 0; i < lab->node_count; i++)

@@ -167,5 +167,8 @@ int labfile_try(const struct labfile *lab, struct err *e);
 // The MTU of the lab's way out: the largest of all uplinks.
 uint16_t labfile_egress_mtu(const struct labfile *lab);
 
+// Whether a link of a node's holds so many frames and no more.
+bool labfile_has_queues(const struct labfile *lab);
+
 // The node with this MAC; NULL: none.
 const struct labfile_node *labfile_node(const struct labfile *lab, struct mac mac);
