@@ -1,5 +1,6 @@
 """Forks: running copies of a saved VM, each its own, the base untouched, nothing left of them."""
 import hashlib
+import json
 import os
 import re
 import signal
@@ -335,7 +336,9 @@ def test_forks_are_not_saved_by_accident(base):
     (vm,) = base.forks()
     assert "halt" in vm.fail(5, "stop")
     os.kill(vm.status()["pid"], signal.SIGINT)
-    assert base.tm.json("wait", "--id", vm.id, "--for", "stopped")["state"] == "gone"
+    done = base.tm.run("--format", "json", "wait", "--id", vm.id, "--for", "stopped", check=False)
+    # It may be gone before it is waited for: then there is no such VM.
+    assert done.returncode == 3 or json.loads(done.stdout)["state"] == "gone", done
     base.has_no_forks()
 
 
