@@ -90,8 +90,8 @@ static int sync_all(const struct item *i)
     return 0;
 }
 
-// Random numbers before all that might use some; names before a MAC, upon which DHCP clients ask
-// anew and give the name; what was written, last of all.
+// Random numbers before all that might use some; the kernel's name before a MAC, upon which DHCP
+// clients ask anew and give the name; what was written, last of all.
 static const struct {
     const char *key;
     int (*perform)(const struct item *i);

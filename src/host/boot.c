@@ -355,7 +355,9 @@ static int begin(struct host *h, struct err *e)
 int boot_claimed(struct host *h, int console_fd, int agent_fd, int nic_fd, struct err *e)
 {
     vm_close(&h->vm);
-    free(TAKE_PTR(h->note)); // of the rehearsal
+    free(TAKE_PTR(h->note)); // what is told of the rehearsal
+    identity_clear(h);
+    h->replug_failed = false;
     if (fork_open(h, e) < 0 || host_open_control(h, e) < 0 || begin(h, e) < 0)
         return -1;
     host_enter(h, ST_RESTORING, NULL);

@@ -160,7 +160,8 @@ int fork_rehearse(struct host *h, struct err *e)
     struct fork *f = h->fork;
     f->hold = true;
     for (int i = 0; i < h->nic_count; i++)
-        mac_random(&h->nics[i].mac);
+        if (h->nics[i].role == NIC_SOCKET) // the other keeps its own, and its address
+            mac_random(&h->nics[i].mac);
     if (choose_names(h, f, e) < 0)
         return -1;
     fork_loaded(h);

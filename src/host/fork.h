@@ -2,8 +2,8 @@
 // may be forked again and again; what the guest writes, to memory and disk, is gone with it.
 //
 // It comes up in three steps. Loaded it stands still, as saved. Then it runs, its NIC unconnected,
-// until its agent has given it an identity of its own. Then it is connected and goes on; one that
-// shall be held is paused before.
+// until its agent has given it the MAC, name and random numbers that are its own. Then it is
+// connected and gets the rest; one that shall be held gets all, and is paused before.
 #pragma once
 
 #include "host/host.h"

@@ -1,7 +1,7 @@
 // What a guest is given as soon as its agent answers: this host's time and random numbers, MACs,
 // and the names that a fork has of its own. A guest that was saved has slept without noticing, and
-// copies of it would go on with the same random numbers. One request; two for a fork, whose network
-// waits for no more than what can be seen there.
+// copies of it would go on with the same random numbers. One request; two where there are names, so
+// that a fork's network waits for no more than what can be seen there.
 #include "host/identity.h"
 
 #include <stdlib.h>

@@ -65,7 +65,7 @@ static void on_word(evutil_socket_t fd, short what, void *arg)
     struct err e;
     char text[MESSAGE_MAX];
     ssize_t n = fds_receive(fd, text, sizeof text, &fds);
-    if (n <= 0 || !h->reserve->rests) {
+    if (n <= 0 || !h->reserve->rests || h->state == ST_STOPPING) {
         event_del(h->reserve->word);
         host_halt(h, "its pool has ended");
     } else if (unpack(h->options, text, (size_t)n, &fds, &e) < 0) {
@@ -121,7 +121,7 @@ static void on_late(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     struct err e;
-    err_set(&e, ERR_FAILED, "the guest's agent does not answer");
+    err_set(&e, ERR_FAILED, "the guest's agent does not give it an identity");
     boot_failed(arg, &e);
 }
 
@@ -148,6 +148,8 @@ bool reserve_event(enum engine_event what)
 void reserve_rests(struct host *h)
 {
     struct err e;
+    if (h->state == ST_STOPPING)
+        return;
     json_t *answer = line_answer_ok(NULL, NULL);
     AUTO_FREE char *line = line_text(answer);
     json_decref(answer);

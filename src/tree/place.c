@@ -58,10 +58,12 @@ static void name_temporary(char out[static TREE_TEMPORARY])
 bool tree_place_is_stale(const char *name)
 {
     char now[TREE_TEMPORARY];
-    name_temporary(now);
     size_t mark = strlen(hidden);
+    if (strncmp(name, hidden, mark) != 0)
+        return false;
+    name_temporary(now);
     return strlen(name) == strlen(now) && name[mark + BOOT] == '-' &&
-           strncmp(name, hidden, mark) == 0 && strncmp(name, now, mark + BOOT) != 0 &&
+           strncmp(name, now, mark + BOOT) != 0 &&
            strncmp(now + mark, OS_BOOT_UNKNOWN, strlen(OS_BOOT_UNKNOWN)) != 0;
 }
 

@@ -128,9 +128,22 @@ def test_forks_out_of_a_pool_get_addresses(base, pool):
     pool.is_gone()
 
 
+def test_the_nat_nic_keeps_its_address(tm, server):
+    vm = tm.vm("n").create()
+    vm.start(headless=False)
+    address = tm.run("ip", "--id", vm.id, "--nic", "nat", "--wait", BOOT).stdout
+    vm.stop()
+    tm.run("pool", "--id", vm.id, "--size", 1)
+    answer = tm.json("fork", "--id", vm.id)
+    assert answer["pooled"] == 1
+    assert tm.run("ip", "--id", answer["forks"][0]["id"], "--nic", "nat").stdout == address
+    Vm(tm, answer["forks"][0]["id"]).halt()
+    tm.run("pool", "--id", vm.id, "--drain")
+
+
 def test_a_guest_that_ends_in_reserve_is_told_of(base, pool):
     base.vm.start()
-    base.vm.sh("killall -STOP tailmac-agent; (sleep 2; poweroff -f) </dev/null >/dev/null 2>&1 &")
+    base.vm.sh("killall -STOP tailmac-agent; (sleep 8; poweroff -f) </dev/null >/dev/null 2>&1 &")
     base.vm.stop()
     assert "a fork in reserve ended" in base.vm.fail(1, "pool", "--size", 1)
     assert pool.status()["size"] == 0
@@ -275,6 +288,20 @@ def test_a_member_that_is_killed_is_replaced(base, pool):
     pool.full()
     answer = base.fork("--count", 2)
     halt(base, answer)
+    pool.drain()
+    pool.is_gone()
+
+
+def test_a_member_that_is_told_to_end_is_not_taken(base, pool):
+    pool.size(2)
+    engines = [engine for pid in pool.members() for engine in children(pid)]
+    for engine in engines:  # which take a while to end, then
+        os.kill(engine, signal.SIGSTOP)
+    for pid in pool.members():
+        os.kill(pid, signal.SIGTERM)
+    answer = base.fork("--count", 2)
+    halt(base, answer)
+    assert all(gone(engine, BOOT) for engine in engines)
     pool.drain()
     pool.is_gone()
 
