@@ -130,6 +130,27 @@ def test_dns_by_tcp(make_vnet, make_node):
     assert not lab.drops()
 
 
+MANY_QUERIES = """
+import socket, sys
+query = b"\\1\\2\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\3own\\4test\\0\\0\\1\\0\\1"
+sock = socket.create_connection(("192.168.1.1", 53), 20)
+sock.sendall((len(query).to_bytes(2, "big") + query) * 2000)
+sock.shutdown(socket.SHUT_WR)
+came = b"".join(iter(lambda: sock.recv(1 << 16), b""))
+while came:
+    size = int.from_bytes(came[:2], "big")
+    assert came[2:4] == query[:2] and len(came) >= 2 + size, came[:20]
+    came = came[2 + size:]
+print("whole")
+"""
+
+
+def test_many_queries_at_once_are_answered_or_the_connection_ends(make_vnet, make_node):
+    node = make_node(make_vnet(lab=SERVED), MAC_A)
+    node.dhcp()
+    assert node.out("/usr/bin/python3", "-c", MANY_QUERIES) == "whole\n"
+
+
 def test_a_page_of_the_lab(node):
     for port, text in (81, "a page"), (82, LONG):
         said = node.out("/usr/bin/python3", "-c", "import urllib.request\n"
@@ -298,6 +319,12 @@ def refused(text):
 def test_the_host_is_the_way_out(guest):
     assert fetch(guest, f"http://{outside.INTERNET}:{outside.PORT}/") == DIGEST
     assert "refused" in fetch(guest, f"http://{outside.INTERNET}:1/")
+
+
+def test_refused_fragments_are_refused_once(guest, out):
+    guest.run("ping", "-c", "2", "-i", "0.2", "-s", "4000", "10.77.0.1", check=False)
+    assert out.ask("status")["egress"]["restarts"] == 0
+    assert out.ask("counters")["egress"]["drops"] == {}
 
 
 def test_the_surroundings_of_the_host_are_not(guest, out):

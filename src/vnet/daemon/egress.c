@@ -8,6 +8,7 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,8 +109,10 @@ static int say_policy(struct egress *x)
         add_host_lan(&m);
     if (memcmp(&m, &x->policy, sizeof m) == 0)
         return 0;
+    if (say(x, &m) < 0)
+        return -1;
     x->policy = m;
-    return say(x, &m);
+    return 0;
 }
 
 // The first server of IPv4 that the host asks itself, "nameserver 192.0.2.1" (resolv.conf(5)).
@@ -135,8 +138,10 @@ static int say_resolver(struct egress *x)
     m.host_port = DNS_PORT;
     if (memcmp(&m, &x->resolver, sizeof m) == 0)
         return 0;
+    if (say(x, &m) < 0)
+        return -1;
     x->resolver = m;
-    return say(x, &m);
+    return 0;
 }
 
 void egress_sweep(struct egress *x)
@@ -477,9 +482,15 @@ void egress_flush(struct egress *x)
 
 void egress_say_inlet(struct egress *x, const struct egress_message *inlet, int fd)
 {
-    if (x->messages >= 0 &&
-        unix_send(x->messages, (const char *)inlet, egress_size(inlet), &fd, fd >= 0) < 0)
+    struct pollfd room = {.fd = x->messages, .events = POLLOUT};
+    if (x->messages < 0)
+        return;
+    if (x->up && poll(&room, 1, 0) == 0) { // it reads nothing: the next one is told everything
+        log_line("egress: it takes no port");
+        kill(x->pid, SIGKILL);
+    } else if (unix_send(x->messages, (const char *)inlet, egress_size(inlet), &fd, fd >= 0) < 0) {
         log_line("egress: it takes no port: %s", strerror(errno));
+    }
 }
 
 void egress_dns_answer(struct egress *x, uint64_t token, const uint8_t *message, size_t n)

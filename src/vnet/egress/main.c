@@ -162,17 +162,17 @@ static void on_answer(struct egress *x, const struct egress_message *m, int fd)
     services_answer(x->services, m->token, m->size, m->at, m->data, m->n);
 }
 
-static void ask(void *arg, unsigned network, uint64_t token, const uint8_t *query, size_t n)
+static bool ask(void *arg, unsigned network, uint64_t token, const uint8_t *query, size_t n)
 {
     struct egress *x = arg;
     struct egress_message m = egress_message(EGRESS_QUERY);
     if (n > sizeof m.data)
-        return;
+        return false;
     m.number = network;
     m.token = token;
     m.n = (uint32_t)n;
     memcpy(m.data, query, n);
-    send_message(x, &m);
+    return send_message(x, &m);
 }
 
 static void on_inlet(struct egress *x, const struct egress_message *m, int fd)

@@ -33,7 +33,8 @@ struct conn {
     int fd;
     uint64_t token;
     uint8_t in[IN_MAX];
-    size_t in_size, answered; // of the answer that is coming
+    size_t in_size;
+    size_t answer, answered; // of the one that comes, or was the last: its bytes, those that came
     uint8_t *out;
     size_t out_size;
     bool last; // nothing comes after `out`
@@ -140,10 +141,11 @@ void services_answer(struct services *s, uint64_t token, size_t size, size_t at,
             break;
     if (!c)
         return;
+    c->over |= at != (c->answered == c->answer ? 0 : c->answered); // a part was lost
     if (at == 0)
         put(c, (uint8_t[]){(uint8_t)(size >> 8), (uint8_t)size}, 2);
-    c->over |= at != 0 && at != c->answered; // a part was lost
     put(c, part, n);
+    c->answer = size;
     c->answered = at + n;
     if (c->answered == size)
         flush(c);
@@ -163,7 +165,7 @@ static void on_dns(struct services *s, struct conn *c)
         size_t n = c->in_size < 2 ? 0 : (size_t)(c->in[0] << 8 | c->in[1]);
         if (c->in_size < 2 || c->in_size < 2 + n)
             return;
-        s->hooks.query(s->hooks.arg, c->service->network, c->token, c->in + 2, n);
+        c->over |= !s->hooks.query(s->hooks.arg, c->service->network, c->token, c->in + 2, n);
         take(c, 2 + n);
     }
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <poll.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,8 +15,9 @@ struct services;
 enum { SERVICE_PATH = 32, SERVICES_MAX = 600, SERVICE_CONNS_MAX = 64 };
 
 struct service_hooks {
-    // A DNS query to a network's server, whose answer is for services_answer().
-    void (*query)(void *arg, unsigned network, uint64_t token, const uint8_t *query, size_t n);
+    // A DNS query to a network's server, whose answer is for services_answer(). False: there will
+    // be none.
+    bool (*query)(void *arg, unsigned network, uint64_t token, const uint8_t *query, size_t n);
     void *arg;
 };
 

@@ -317,8 +317,11 @@ void stack_pass(struct stack *s)
     s->refused += s->short_of_files;
     if (passes && !s->short_of_files)
         return;
-    if (bucket_take(&s->refusals, clock_ns(), REFUSAL_INTERVAL, REFUSAL_BURST))
-        outbox_put(s->out, answer, refusal_write(answer, head, known));
+    size_t refusal = bucket_take(&s->refusals, clock_ns(), REFUSAL_INTERVAL, REFUSAL_BURST)
+                         ? refusal_write(answer, head, known)
+                         : 0;
+    if (refusal > 0)
+        outbox_put(s->out, answer, refusal);
 }
 
 void stack_input(struct stack *s, const uint8_t *frame, size_t n)
