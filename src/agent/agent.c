@@ -3,8 +3,7 @@
 // The port needs care. While Host has its end closed, poll reports POLLHUP without end, so the
 // port is then left out of poll for a growing while; SIGIO, which virtio sends when Host opens
 // its end, cuts the wait short. (Only then: a signal costs a guest under emulation more than what
-// it tells of.) When the device is not there (yet), it is looked for now and
-// then.
+// it tells of.) When the device is not there (yet), it is looked for again and again.
 #include "agent/copy.h"
 #include "agent/netlink.h"
 #include "agent/port.h"

@@ -86,6 +86,10 @@ class Member:
         self.traffic.say(" ".join(others) + "\n")
         assert self.traffic.line(4 * SOON) == "all answer", self.name
 
+    def so_far(self):
+        self.traffic.say("\n")
+        return json.loads(self.traffic.line())
+
     def finish(self):
         self.traffic.child.stdin.close()
         went = json.loads(self.traffic.line())
@@ -219,13 +223,18 @@ def floor(weights):
 
 # --- and what must hold after it ---
 
+def enough_said(members):
+    """How the talks went, once that is a rule at each node: a few seconds on a busy machine are short."""
+    went = [one.so_far()["went"] for one in members]
+    return went if all(good > bad for one in went for good, bad in one.values()) else None
+
+
 def most_went_well(went, least):
-    """Talks with who was being plugged in again may fail; no kind of talk fails as a rule. In seconds, on
-    a machine with other work, there is none: some of each kind went well."""
+    """Talks with who was being plugged in again may fail; no kind of talk fails as a rule."""
     for kind in went[0]:
         good, bad = (sum(one[kind][i] for one in went) for i in (0, 1))
         print(f"{kind}: {good} went well, {bad} did not; of one node at least", min(one[kind][0] for one in went))
-        assert good > (bad if least else 0), kind
+        assert good > bad, kind
         assert all(one[kind][0] >= least for one in went), kind
 
 
@@ -272,8 +281,8 @@ def test_a_day(make_vnet, make_node, count, rng, outside):
     assert min(day.happened[what] for what in ("replug", "renew", "passer", "private")) >= count(1, 100)
     for one in members:
         one.hears_all(members)
+    most_went_well(eventually(lambda: enough_said(members), what="enough talks"), count(1, 50))
     ends = [one.finish() for one in members]
-    most_went_well([end["went"] for end in ends], count(0, 50))
     silence = max(end["silence"] for end in ends)
     print(f"longest time in which a node heard nothing: {silence:.1f} s")
     assert silence < SOON

@@ -4,8 +4,8 @@
 
 Echoes UDP and TCP at a port of its own, and talks to the peers, to the router's DNS server, to
 OUTSIDE by TCP, and by ping, one after the other, chosen at random. Peers may be away. A line of input with addresses is
-answered with `all answer`, or `no answer: …`, for UDP and TCP to each of them; at the end of input it
-prints in JSON how often each kind of talk went well and did not, and how long none did at most.
+answered with `all answer`, or `no answer: …`, for UDP and TCP to each of them; an empty one, and the
+end of input, with JSON: how often each kind of talk went well and did not, and how long none did at most.
 """
 import json
 import os
@@ -103,6 +103,10 @@ def all_answer(addresses):
     print(f"no answer: {', '.join(silent)}" if silent else "all answer", flush=True)
 
 
+def tell(went, silence):
+    print(json.dumps({"went": went, "silence": silence}), flush=True)
+
+
 def main(peers, router, name, out):
     serve()
     print("ready", flush=True)
@@ -116,15 +120,18 @@ def main(peers, router, name, out):
                 line = sys.stdin.readline()
                 if not line:
                     break
-                all_answer(line.split())
-                last = time.monotonic()
+                if line.split():
+                    all_answer(line.split())
+                    last = time.monotonic()
+                else:
+                    tell(went, silence)
             talk = random.choice(talks)
             args = {dns: (router, name), outside: (out,)}.get(talk, (random.choice(peers),))
             good = attempt(talk, *args)
             went[talk.__name__][not good] += 1
             silence = max(silence, time.monotonic() - last)
             last = time.monotonic() if good else last
-    print(json.dumps({"went": went, "silence": silence}), flush=True)
+    tell(went, silence)
 
 
 if __name__ == "__main__":
