@@ -226,22 +226,24 @@ static void begin(struct nic *n)
 
 // --- a NIC that is deaf ---
 
-// A fresh socket under the old name, for the engine too: frames stuck in the old one go.
-static void replace_socket(struct nic *n)
+// A fresh socket under the old name, for the engine too: frames stuck in the old one go. It is
+// connected to nobody yet. False: there is none, and the old one stays.
+static bool renew_socket(struct nic *n)
 {
     struct err e;
     int fd = datagram_socket();
     if (fd < 0 || nic_socket_bind(fd, n->path, &n->path_ino, &e) < 0) {
         if (fd >= 0)
             close(fd);
-        return;
+        return false;
     }
     forget_stuck(n);
+    nic_socket_disconnect(n->fd); // the engine has it yet, and what waits in it is for nobody
     close(n->fd);
     n->fd = fd;
     n->kind = NOBODY;
-    begin(n);
     n->hooks.socket(n->hooks.arg);
+    return true;
 }
 
 static void look_at_server(struct nic *n)
@@ -272,7 +274,8 @@ static void look_at_queue(struct nic *n)
         listen_to_guest(n, true);
     } else if (++n->stuck_looks >= DEAF_LOOKS && n->sendings >= 2) {
         log_line("nic: nothing reads its frames; replacing its socket");
-        replace_socket(n);
+        if (renew_socket(n))
+            begin(n);
     }
 }
 
@@ -350,8 +353,9 @@ bool nic_up(const struct nic *n)
 
 void nic_attach(struct nic *n, const char *server, nic_settled *settled, void *arg)
 {
-    settle(n); // who asked before is told of the state that this one changes
-    bool moved = n->kind == PLAIN;
+    settle(n);            // who asked before is told of the state that this one changes
+    if (n->kind == PLAIN) // frames that an old, stuck server holds would hold up the new one
+        renew_socket(n);
     disconnect(n);
     free(n->server);
     n->server = xstrdup(server);
@@ -359,12 +363,8 @@ void nic_attach(struct nic *n, const char *server, nic_settled *settled, void *a
     n->stranger = (struct socket_file){0};
     n->settled = settled;
     n->settled_arg = arg;
-    if (server && !n->held) {
-        if (moved) // frames that an old, stuck server holds would hold up the new one
-            replace_socket(n);
-        else
-            begin(n);
-    }
+    if (server && !n->held)
+        begin(n);
     if (!n->vnet)
         settle(n);
 }

@@ -163,6 +163,7 @@ def test_the_servers_path_may_be_a_new_one_after_a_save(tm, vm, server):
 
 
 ROUTER = "192.168.0.1"
+LIKE_SERVER = "networks: { n: { lan: 192.168.77.1/24 } }"
 
 
 def reaches(vm, address=ROUTER):
@@ -199,6 +200,32 @@ def test_a_vnet_that_ends_and_comes_back(tm, saved_vm, end, count):
         assert vm.nic()["reconnects"] == before + 1
         reaches(vm)
     assert vm.boot_id() == boot_id
+
+
+def test_a_guest_that_never_stops_talking_is_moved(tm, vm, server, count):
+    """Its frames come while there is no backend, or two of them: none of them may get stuck."""
+    net = tm.network("lab").up(lab=LIKE_SERVER)
+    vm.sh("while :; do ping -q -c 1000 -i 0.001 -W 1 192.168.77.1 >/dev/null 2>&1; done &")
+    for _ in range(count(10, 300)):
+        assert tm.json("attach", "--id", vm.id, "--network", net.path)["kind"] == "vnet"
+        reaches(vm, "192.168.77.1")
+        tm.run("attach", "--id", vm.id)
+        flows(server)
+
+
+def test_a_vnet_that_hangs_before_it_dies(tm, vm):
+    net = tm.network("lab").up(lab=LIKE_SERVER)
+    tm.run("attach", "--id", vm.id, "--network", net.path)
+    reaches(vm, "192.168.77.1")
+    pid = net.pid()
+    os.kill(pid, signal.SIGSTOP)
+    flood(vm)
+    vm.shell().run("ping -c 10 -i 0.2 -W 1 192.168.77.1")  # until queues are full for certain
+    net.kill(pid)
+    vm.until_nic(connected=False)
+    net.up(lab=LIKE_SERVER)
+    vm.until_nic(connected=True, kind="vnet")
+    reaches(vm, "192.168.77.1")
 
 
 def test_a_vnet_after_a_save(tm, saved_vm):
@@ -240,7 +267,7 @@ def test_a_resumed_clone_is_plugged_in_under_its_own_mac(tm, saved_vm):
 
 def test_from_a_plain_server_into_a_vnet_and_back(tm, vm, server):
     vm.wait("ip")
-    net = tm.network("lab").up(lab="networks: { n: { lan: 192.168.77.1/24 } }")
+    net = tm.network("lab").up(lab=LIKE_SERVER)
     nic = tm.json("attach", "--id", vm.id, "--network", net.path)
     assert (nic["connected"], nic["kind"]) == (True, "vnet")
     reaches(vm, "192.168.77.1")

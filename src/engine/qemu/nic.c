@@ -40,15 +40,41 @@ static void add_backend(struct engine *en, int i, const char *fd_name, qmp_reply
              -1, reply, arg); // fails when the line above did
 }
 
+// A hub with no other port holds what the NIC sends until one of its ports flushes it, which a
+// backend that is gone, or comes new, never does: the guest would not send again. Meanwhile a port
+// with nothing behind it takes such frames and drops them.
+static void add_sink(struct engine *en, int i)
+{
+    AUTO_FREE char *id = xasprintf("nic%ds", i);
+    qmp_call(en->qmp, "netdev_add",
+             json_pack("{s:s, s:s, s:i}", "type", "hubport", "id", id, "hubid", i), -1, NULL, NULL);
+}
+
+// Frames that the old backend held up go there too, pushed by one of QEMU's own. QEMU sends that
+// with the cable in and the guest running only; frames wait in no other guest.
+static void flush_into_sink(struct engine *en, int i)
+{
+    if (!en->running)
+        return;
+    AUTO_FREE char *id = xasprintf("nic%d", i);
+    qmp_call(en->qmp, "announce-self",
+             json_pack("{s:i, s:i, s:i, s:i, s:[s]}", "initial", 1, "max", 1, "rounds", 1, "step",
+                       1, "interfaces", id),
+             -1, NULL, NULL);
+}
+
 void nic_socket(struct engine *en, int nic, int fd, engine_done *done, void *arg)
 {
     if (qemu_ended(en, done, arg))
         return;
     en->nics[nic].socket_fd = fd;
+    add_sink(en, nic);
     remove_backend(en, nic, NULL, NULL);
+    flush_into_sink(en, nic);
     qmp_call(en->qmp, "getfd", named("fdname", "nic%dfd", nic), fd, NULL, NULL);
     AUTO_FREE char *name = xasprintf("nic%dfd", nic);
     add_backend(en, nic, name, op_reply, op_new(en, done, arg));
+    qmp_call(en->qmp, "netdev_del", named("id", "nic%ds", nic), -1, NULL, NULL);
 }
 
 static int last_nat(const struct engine *en)

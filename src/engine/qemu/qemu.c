@@ -74,12 +74,14 @@ static const char *text_of(const json_t *data, const char *key)
 static void on_running(struct engine *en, const json_t *data)
 {
     (void)data;
+    en->running = true;
     tell(en, ENGINE_RUNNING, NULL);
 }
 
 static void on_paused(struct engine *en, const json_t *data)
 {
     (void)data;
+    en->running = false;
     tell(en, ENGINE_PAUSED, NULL);
 }
 

@@ -105,9 +105,12 @@ class Network:
     def down(self):
         return self.run("down")
 
-    def kill(self):
+    def pid(self):
+        return self.json("status")["pid"]
+
+    def kill(self, pid=None):
         """As a crash does it: nothing is cleaned up."""
-        pid = self.json("status")["pid"]
+        pid = pid or self.pid()
         os.kill(pid, signal.SIGKILL)
         assert gone(pid, SOON)
 
