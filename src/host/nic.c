@@ -80,30 +80,6 @@ static void connected(struct nic *n, enum kind kind, const char *how)
     set_link(n, true);
 }
 
-static void disconnect(struct nic *n)
-{
-    enum kind before = n->kind;
-    n->kind = NOBODY;
-    if (before == PLAIN)
-        nic_socket_disconnect(n->fd);
-    if (before == VNET)
-        n->hooks.socket(n->hooks.arg);
-    nic_vnet_close(TAKE_PTR(n->vnet));
-    set_link(n, false);
-}
-
-// --- a plain server ---
-
-static bool connect_plain(struct nic *n)
-{
-    struct socket_file file;
-    if (!socket_file_find(n->server, &file) || nic_socket_connect(n->fd, n->server) < 0)
-        return false;
-    n->server_file = file;
-    connected(n, PLAIN, "");
-    return true;
-}
-
 // --- the frame that nobody reads ---
 
 // The socket has room for more, which is said at once and whenever a server has read a frame of the
@@ -132,6 +108,58 @@ static void forget_stuck(struct nic *n)
 {
     n->stuck_looks = 0;
     listen_to_guest(n, false);
+}
+
+// --- leaving a server ---
+
+// A fresh socket under the old name, for the engine too, connected to nobody. What a server that
+// hangs has not read of the old one would hold up the guest and the next server's frames. False:
+// there is none, and the old one stays.
+static bool renew_socket(struct nic *n)
+{
+    struct err e;
+    int fd = datagram_socket();
+    if (fd < 0 || nic_socket_bind(fd, n->path, &n->path_ino, &e) < 0) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    forget_stuck(n);
+    nic_socket_disconnect(n->fd); // the engine has it yet, and what waits in it is for nobody
+    close(n->fd);
+    n->fd = fd;
+    n->kind = NOBODY;
+    n->hooks.socket(n->hooks.arg);
+    return true;
+}
+
+static void leave_plain(struct nic *n)
+{
+    if (n->kind == PLAIN && !renew_socket(n))
+        nic_socket_disconnect(n->fd);
+}
+
+static void disconnect(struct nic *n)
+{
+    enum kind before = n->kind;
+    leave_plain(n);
+    n->kind = NOBODY;
+    if (before == VNET)
+        n->hooks.socket(n->hooks.arg);
+    nic_vnet_close(TAKE_PTR(n->vnet));
+    set_link(n, false);
+}
+
+// --- a plain server ---
+
+static bool connect_plain(struct nic *n)
+{
+    struct socket_file file;
+    if (!socket_file_find(n->server, &file) || nic_socket_connect(n->fd, n->server) < 0)
+        return false;
+    n->server_file = file;
+    connected(n, PLAIN, "");
+    return true;
 }
 
 // --- our vnet ---
@@ -165,8 +193,7 @@ static void on_stranger(struct nic *n)
 
 static void on_plugged(struct nic *n)
 {
-    if (n->kind == PLAIN) // it had no control socket at first
-        nic_socket_disconnect(n->fd);
+    leave_plain(n); // it had no control socket at first
     forget_stuck(n);
     n->kind = VNET;
     n->hooks.socket(n->hooks.arg); // before the cable: with that guests begin to speak
@@ -177,7 +204,7 @@ static void on_plugged(struct nic *n)
 static void on_refused(struct nic *n)
 {
     log_line("nic: vnet at %s: %s", n->server, nic_vnet_why(n->vnet));
-    nic_socket_disconnect(n->fd);
+    leave_plain(n);
     n->kind = NOBODY;
     set_link(n, false);
 }
@@ -224,27 +251,7 @@ static void begin(struct nic *n)
     set_link(n, false);
 }
 
-// --- a NIC that is deaf ---
-
-// A fresh socket under the old name, for the engine too: frames stuck in the old one go. It is
-// connected to nobody yet. False: there is none, and the old one stays.
-static bool renew_socket(struct nic *n)
-{
-    struct err e;
-    int fd = datagram_socket();
-    if (fd < 0 || nic_socket_bind(fd, n->path, &n->path_ino, &e) < 0) {
-        if (fd >= 0)
-            close(fd);
-        return false;
-    }
-    forget_stuck(n);
-    nic_socket_disconnect(n->fd); // the engine has it yet, and what waits in it is for nobody
-    close(n->fd);
-    n->fd = fd;
-    n->kind = NOBODY;
-    n->hooks.socket(n->hooks.arg);
-    return true;
-}
+// --- looks ---
 
 static void look_at_server(struct nic *n)
 {
@@ -256,6 +263,7 @@ static void look_at_server(struct nic *n)
     }
     if (!socket_file_same(&now, &n->server_file)) {
         n->stranger = (struct socket_file){0};
+        renew_socket(n);
         connect_plain(n);
     }
     ask_vnet(n); // it may have had no control socket yet when we connected
@@ -353,9 +361,7 @@ bool nic_up(const struct nic *n)
 
 void nic_attach(struct nic *n, const char *server, nic_settled *settled, void *arg)
 {
-    settle(n);            // who asked before is told of the state that this one changes
-    if (n->kind == PLAIN) // frames that an old, stuck server holds would hold up the new one
-        renew_socket(n);
+    settle(n); // who asked before is told of the state that this one changes
     disconnect(n);
     free(n->server);
     n->server = xstrdup(server);

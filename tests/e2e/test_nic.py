@@ -315,6 +315,21 @@ def test_a_wedged_server_is_left_for_another(tm, saved_vm, connect_back):
     assert vm.state == "running"
 
 
+def test_a_wedged_server_that_vanishes_is_left_for_a_vnet(tm, saved_vm):
+    server = tm.world.server(connect_back=True)
+    vm = saved_vm("a")
+    vm.start()
+    flows(server)
+    server.blackhole(True)
+    flood(vm)
+    vm.shell().run("ping -c 10 -i 0.2 -W 1 192.168.77.1")
+    os.unlink(server.path)
+    vm.until_nic(connected=False)
+    net = tm.network("lab").up(lab=LIKE_SERVER)
+    tm.run("attach", "--id", vm.id, "--network", net.path)
+    reaches(vm, "192.168.77.1")
+
+
 @pytest.mark.parametrize("connect_back", [False, True], ids=["unconnected", "connected-back"])
 def test_a_wedged_server_that_recovers(tm, saved_vm, connect_back):
     server = tm.world.server(connect_back=connect_back)

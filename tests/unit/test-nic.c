@@ -60,7 +60,8 @@ static void a_server_that_goes_pulls_the_cable(void **state)
     assert_int_equal(reconnects(w), 1);
     send_text(nic_fd(w->nic), "frame");
     assert_receives(s.fd, "frame");
-    assert_int_equal(w->sockets, 0); // the engine's socket is the same all along
+    assert_int_equal(w->sockets, 1);
+    assert_int_equal(w->socket, nic_fd(w->nic));
     close(s.fd);
 }
 
@@ -104,6 +105,41 @@ static void a_new_server_of_that_name_is_used(void **state)
     assert_nothing(old.fd);
     close(old.fd);
     close(new.fd);
+}
+
+// Whom it talks to alone, and who does not read: what waits there is on the sender's account.
+static void fill_queue(struct world *w, int server)
+{
+    struct sockaddr_un addr;
+    struct err e;
+    static const char frame[60000];
+    assert_int_equal(unix_address(w->path, &addr, &e), 0);
+    assert_int_equal(connect(server, (struct sockaddr *)&addr, sizeof addr), 0);
+    while (send(nic_fd(w->nic), frame, sizeof frame, MSG_DONTWAIT) > 0)
+        ;
+    assert_int_equal(errno, EAGAIN);
+}
+
+static void what_a_hung_server_has_not_read_holds_up_no_other(void **state)
+{
+    struct world *w = *state;
+    struct plain old = start(w, "net");
+    nic_attach(w->nic, old.path, NULL, NULL);
+    fill_queue(w, old.fd);
+    struct plain new = start(w, "net");
+    LOOP_UNTIL(w->base, reconnects(w) == 1);
+    send_text(nic_fd(w->nic), "frame");
+    assert_receives(new.fd, "frame");
+    fill_queue(w, new.fd);
+    assert_int_equal(unlink(new.path), 0);
+    LOOP_UNTIL(w->base, !nic_up(w->nic));
+    struct plain newest = start(w, "net");
+    LOOP_UNTIL(w->base, nic_up(w->nic));
+    send_text(nic_fd(w->nic), "frame");
+    assert_receives(newest.fd, "frame");
+    close(old.fd);
+    close(new.fd);
+    close(newest.fd);
 }
 
 // With a fresh socket under the old name: frames that the old server holds up are left behind.
@@ -269,6 +305,7 @@ int main(void)
         TEST(a_name_that_goes_pulls_the_cable),
         TEST(a_quick_restart_is_noticed),
         TEST(a_new_server_of_that_name_is_used),
+        TEST(what_a_hung_server_has_not_read_holds_up_no_other),
         TEST(it_moves_to_another_server),
         TEST(it_moves_to_a_server_to_come),
         TEST(detaching_pulls_the_cable),

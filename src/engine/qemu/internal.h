@@ -59,7 +59,7 @@ struct engine {
     struct unplug *unplug; // a device on its way out
     bool vsock;            // there is a place for a vsock device
     bool vsock_plugged;    // and one in it
-    bool running;          // the guest, as QEMU last said
+    bool running;          // the guest, when what QEMU was told so far is done
     bool migrating;
     bool exited;
     int exit_status;

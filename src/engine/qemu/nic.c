@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "engine/qemu/internal.h"
 
@@ -63,6 +64,22 @@ static void flush_into_sink(struct engine *en, int i)
              -1, NULL, NULL);
 }
 
+struct swap {
+    struct op *op;
+    int nic;
+};
+
+// Where the new backend failed the sink stays: frames are lost there, not stuck.
+static void on_swapped(void *arg, const json_t *result, const struct err *why)
+{
+    AUTO_FREE struct swap *s = arg;
+    if (why)
+        log_line("QEMU: a NIC's new backend: %s", why->msg);
+    else
+        qmp_call(s->op->en->qmp, "netdev_del", named("id", "nic%ds", s->nic), -1, NULL, NULL);
+    op_reply(s->op, result, why);
+}
+
 void nic_socket(struct engine *en, int nic, int fd, engine_done *done, void *arg)
 {
     if (qemu_ended(en, done, arg))
@@ -73,8 +90,9 @@ void nic_socket(struct engine *en, int nic, int fd, engine_done *done, void *arg
     flush_into_sink(en, nic);
     qmp_call(en->qmp, "getfd", named("fdname", "nic%dfd", nic), fd, NULL, NULL);
     AUTO_FREE char *name = xasprintf("nic%dfd", nic);
-    add_backend(en, nic, name, op_reply, op_new(en, done, arg));
-    qmp_call(en->qmp, "netdev_del", named("id", "nic%ds", nic), -1, NULL, NULL);
+    struct swap *s = xcalloc(1, sizeof *s);
+    *s = (struct swap){.op = op_new(en, done, arg), .nic = nic};
+    add_backend(en, nic, name, on_swapped, s);
 }
 
 static int last_nat(const struct engine *en)

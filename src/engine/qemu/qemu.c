@@ -480,10 +480,12 @@ static void on_nat_attached(void *arg, const json_t *result, const struct err *w
 {
     (void)result;
     struct op *op = arg;
-    if (why)
+    if (why) {
         op_end(op, why);
-    else
-        qmp_call(op->en->qmp, "cont", NULL, -1, op_reply, op);
+        return;
+    }
+    op->en->running = true;
+    qmp_call(op->en->qmp, "cont", NULL, -1, op_reply, op);
 }
 
 bool qemu_ended(const struct engine *en, engine_done *done, void *arg)
@@ -505,8 +507,10 @@ static void resume(struct engine *en, engine_done *done, void *arg)
 
 static void pause_guest(struct engine *en, engine_done *done, void *arg)
 {
-    if (!qemu_ended(en, done, arg))
-        qmp_call(en->qmp, "stop", NULL, -1, op_reply, op_new(en, done, arg));
+    if (qemu_ended(en, done, arg))
+        return;
+    en->running = false;
+    qmp_call(en->qmp, "stop", NULL, -1, op_reply, op_new(en, done, arg));
 }
 
 static int engine_pid(const struct engine *en)
