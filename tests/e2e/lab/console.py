@@ -1,7 +1,8 @@
 """The guest's serial console: a root shell, spoken to in whole commands.
 
 Every command is framed by markers that the echo of what was typed cannot contain, so neither echo,
-prompt nor kernel messages are taken for its output.
+prompt nor kernel messages are taken for its output. The shell's printf fails, what it had is lost,
+when a background child ends during its write: then it says it again.
 """
 import re
 import secrets
@@ -85,7 +86,8 @@ class Console:
         open descriptors last, also across a save."""
         self.greet(timeout)
         mark = secrets.token_hex(4)
-        self.type(f"printf '[%s>' {mark}; eval {shlex.quote(command)}; printf '<%s:%s]\\n' {mark} $?\n")
+        self.type(f"until printf '[%s>' {mark}; do :; done; eval {shlex.quote(command)}; code=$?; "
+                  f"until printf '<%s:%s]\\n' {mark} $code; do :; done\n")
         found = self.expect(rf"\[{mark}>(.*?)<{mark}:(\d+)\]", timeout)
         return int(found[2]), found[1].replace("\r", "").strip("\n")
 
