@@ -484,7 +484,7 @@ def test_the_nat_nic_forwards_a_loopback_port_to_ssh(tm, server):
     for round in ("cold", "resumed"):
         port = vm.status()["ssh_port"]
         vm.sh("echo hello-from-guest | nc -l -p 22 >/dev/null 2>&1 &")
-        eventually(lambda: ":0016" in vm.sh("cat /proc/net/tcp /proc/net/tcp6"), what="a listener")
+        vm.sh("until netstat -ltn | grep -q ':22 '; do :; done")
         with socket.create_connection(("127.0.0.1", port), timeout=BOOT) as client:
             assert client.recv(100) == b"hello-from-guest\n", round
         vm.stop()
