@@ -20,6 +20,7 @@ import threading
 import time
 
 PORT, PATIENCE, BULK = 7007, 2, 1 << 14
+ALL = 30  # seconds for an answer of all who are asked for
 
 
 class Datagrams(socketserver.BaseRequestHandler):
@@ -97,9 +98,16 @@ def attempt(talk, *args):
         return False
 
 
+def until(deadline, talk, *args):
+    while not (good := attempt(talk, *args)) and time.monotonic() < deadline:
+        pass
+    return good
+
+
 def all_answer(addresses):
+    deadline = time.monotonic() + ALL
     silent = [f"{talk.__name__} {address}" for address in addresses for talk in (udp, tcp)
-              if not attempt(talk, address)]
+              if not until(deadline, talk, address)]
     print(f"no answer: {', '.join(silent)}" if silent else "all answer", flush=True)
 
 
