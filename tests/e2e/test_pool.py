@@ -156,6 +156,7 @@ def test_a_reboot_keeps_the_address(base, pool, server):
     assert answer["pooled"] == 1
     vm = Vm(base.tm, answer["forks"][0]["id"])
     quiet = server.mark()
+    vm.shell().greet()
     vm.shell().type("reboot\n")
     eventually(lambda: "the guest reboots" in base.tm.run("logs", "--id", vm.id).stdout, BOOT)
     vm.wait("ready")

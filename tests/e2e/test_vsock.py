@@ -125,6 +125,7 @@ def test_streams_both_ways_before_and_after_a_save(booted, count):
     for _ in range(count(2, 10)):
         booted.stop()
         booted.start()
+        ask_address(booted)
         check_streams(booted, 64 * MIB, parallel)
 
 
@@ -170,7 +171,11 @@ def test_who_never_reads_holds_up_nobody_else(vm):
 def test_connections_end_with_a_save_and_a_reboot(vm):
     serve_echo(vm)
     outside = Outside(vm)
-    for end in (vm.stop, lambda: vm.shell().type("reboot\n")):
+
+    def reboot():
+        vm.shell().greet()
+        vm.shell().type("reboot\n")
+    for end in (vm.stop, reboot):
         with outside.dial(ECHO) as sock:
             sock.sendall(b"hello")
             assert sock.recv(5, socket.MSG_WAITALL) == b"hello"
@@ -180,6 +185,7 @@ def test_connections_end_with_a_save_and_a_reboot(vm):
         if end == vm.stop:
             assert not Path(outside.path).exists()
             vm.start()
+            ask_address(vm)
     eventually(lambda: "the guest reboots" in vm.host_log, BOOT, "a reboot")
     vm.wait("ready")
     serve_echo(vm)
@@ -212,6 +218,7 @@ def test_a_paused_guest_is_saved(tm, vm):
     vm.stop()
     vm.start()
     assert vm.boot_id() == boot_id
+    ask_address(vm)
     assert exchange(Outside(vm).dial(ECHO), MIB)
 
 

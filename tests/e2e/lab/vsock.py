@@ -81,7 +81,7 @@ class Listener:
         self.path, self.serve = path, serve
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.bind(path)
-        self.sock.listen(64)
+        self.sock.listen(1024)
         self.thread = threading.Thread(target=self.accept)
         self.serving = []
 
