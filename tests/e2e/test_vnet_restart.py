@@ -28,6 +28,9 @@ def test_all_talk_again_after_a_kill(saved_vm, make_vnet, make_node):
     assert set(before) == set(MACS.values())
     boots = {name: vm.boot_id() for name, vm in vms.items()}
 
+    file = Path(vnet.path + ".leases")
+    eventually(lambda: file.exists() and all(mac in file.read_text() for mac in before),
+               what="the leases in their file")
     vnet.kill()
     vnet.start()
 
