@@ -57,7 +57,7 @@ class Member:
         self.address = self.join()
 
     def join(self):
-        self.client.start("-t", "20")  # on a machine as busy as it may be
+        self.client.start()
         return self.client.told(Udhcpc.BOUND)["ip"]
 
     def renew(self):

@@ -50,7 +50,7 @@ class Udhcpc(DhcpClient):
              "mtu": "mtu", "server": "serverid", "lease": "lease"}
 
     def argv(self, *options):
-        return ["busybox", "udhcpc", "-i", NIC, "-f", "-n", "-t", "3", "-T", "1", *options, "-O", "mtu",
+        return ["busybox", "udhcpc", "-i", NIC, "-f", "-n", "-t", "20", "-T", "1", *options, "-O", "mtu",
                 "-s", SCRIPT]
 
     def renew(self):

@@ -178,7 +178,7 @@ class Node(Namespace):
     def dhcp(self):
         """An address by busybox' udhcpc, which stays until the node ends; set with `ip`."""
         script = Path(__file__).with_name("dhcp-script")
-        self.run("busybox", "udhcpc", "-i", NIC, "-f", "-n", "-q", "-t", "5", "-T", "1", "-s", script)
+        self.run("busybox", "udhcpc", "-i", NIC, "-f", "-n", "-q", "-t", "20", "-T", "1", "-s", script)
         return self.wait_for_address(4)
 
     def ping(self, address, count=1, size=56):
