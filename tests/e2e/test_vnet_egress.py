@@ -2,6 +2,7 @@
 import ast
 import os
 import re
+import resource
 import signal
 import socketserver
 import sys
@@ -128,6 +129,21 @@ def test_dns_by_tcp(make_vnet, make_node):
     by_tcp = dig(node, "192.168.1.1", "TXT", "long.test")  # dig asks again
     assert "tc" not in by_tcp.flags and len(by_tcp.values) == 60 and by_tcp.size > 12000
     assert not lab.drops()
+
+
+def test_a_process_that_cannot_be_started_is_tried_again(make_vnet, make_node):
+    """Descriptors for its sockets, and none for what spawning takes."""
+    lab = make_vnet(lab=SERVED)
+    node = make_node(lab, MAC_A)
+    node.dhcp()
+    limits = resource.prlimit(lab.pid, resource.RLIMIT_NOFILE)
+    used = {int(fd) for fd in os.listdir(f"/proc/{lab.pid}/fd")}
+    free = [fd for fd in range(limits[0]) if fd not in used]
+    resource.prlimit(lab.pid, resource.RLIMIT_NOFILE, (free[4], limits[1]))
+    assert dig(node, "192.168.1.1", "+tcp", "+time=1", "A", "own.test", check=False).returncode != 0
+    eventually(lambda: lab.ask("status")["egress"]["restarts"], what="another attempt")
+    resource.prlimit(lab.pid, resource.RLIMIT_NOFILE, limits)
+    assert dig(node, "192.168.1.1", "+tcp", "A", "own.test").values == ["1.1.1.1"]
 
 
 MANY_QUERIES = """

@@ -264,6 +264,15 @@ static void explain(struct egress *x)
         snprintf(x->why, sizeof x->why, "ended with %d", WEXITSTATUS(status));
 }
 
+static void start_later(struct egress *x)
+{
+    x->pause_ms = x->pause_ms == 0                   ? RESTART_MS
+                  : 2 * x->pause_ms < RESTART_MAX_MS ? 2 * x->pause_ms
+                                                     : RESTART_MAX_MS;
+    event_add(x->restart, &(struct timeval){.tv_sec = x->pause_ms / 1000,
+                                            .tv_usec = x->pause_ms % 1000 * 1000});
+}
+
 static void on_end(struct egress *x)
 {
     close_socket(x);
@@ -272,17 +281,13 @@ static void on_end(struct egress *x)
     x->in.n = x->sent = 0;
     if (clock_ns() - x->started > STEADY_NS * 1000ull)
         x->pause_ms = 0;
-    x->pause_ms = x->pause_ms == 0                   ? RESTART_MS
-                  : 2 * x->pause_ms < RESTART_MAX_MS ? 2 * x->pause_ms
-                                                     : RESTART_MAX_MS;
+    start_later(x);
     log_line("egress: %s", x->why);
     daemon_event(x->d, json_pack("{s:s, s:s, s:i}", "event", "egress-down", "reason", x->why,
                                  "again_ms", (int)x->pause_ms));
     x->up = false;
     x->refused += x->refused_now;
     x->refused_now = 0;
-    event_add(x->restart, &(struct timeval){.tv_sec = x->pause_ms / 1000,
-                                            .tv_usec = x->pause_ms % 1000 * 1000});
 }
 
 static void on_message(struct egress *x, const uint8_t *data, size_t n)
@@ -379,7 +384,6 @@ static int spawn_it(struct egress *x, const int theirs[2], struct err *e)
 {
     char *const argv[] = {x->exe, (char *)"egress", NULL};
     *x->why = 0;
-    x->started = clock_ns();
     x->policy = x->resolver = (struct egress_message){0};
     x->pid = spawn(&(struct spawn){.argv = argv,
                                    .in = theirs[0],
@@ -395,6 +399,7 @@ static int spawn_it(struct egress *x, const int theirs[2], struct err *e)
 static int start(struct egress *x, struct err *e)
 {
     int theirs[] = {-1, -1};
+    x->started = clock_ns();
     int result = open_pairs(x, theirs, e) < 0 ? -1 : spawn_it(x, theirs, e);
     for (int i = 0; i < 2; i++)
         if (theirs[i] >= 0)
@@ -412,17 +417,22 @@ static int start(struct egress *x, struct err *e)
     return 0;
 }
 
+static void start_or_later(struct egress *x)
+{
+    struct err e;
+    if (start(x, &e) == 0)
+        return;
+    log_line("%s", e.msg);
+    start_later(x);
+}
+
 static void on_restart(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
     struct egress *x = arg;
-    struct err e;
     x->restarts++;
-    if (start(x, &e) == 0)
-        return;
-    log_line("%s", e.msg);
-    event_add(x->restart, &(struct timeval){.tv_sec = RESTART_MAX_MS / 1000});
+    start_or_later(x);
 }
 
 int egress_open(struct daemon *d, const char *exe, struct err *e)
@@ -456,9 +466,8 @@ void egress_free(struct egress *x)
 
 void egress_output(struct egress *x, struct frame *f)
 {
-    struct err e;
-    if (x->started == 0 && start(x, &e) < 0)
-        log_line("%s", e.msg);
+    if (x->started == 0)
+        start_or_later(x);
     if (x->frames < 0 || !queue_put(&x->queue, &x->d->share, f))
         x->lost++;
 }
