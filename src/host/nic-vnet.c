@@ -96,11 +96,23 @@ static bool serves(const json_t *hello, const char *server)
             socket_file_same(&a, &b)); // a symbolic link
 }
 
+// Not only at somebody's word: vnet ends a stream that it cannot make out, too.
+static void on_event(struct nic_vnet *v, const json_t *line)
+{
+    const char *event = json_string_value(json_object_get(line, "event"));
+    const char *reason = json_string_value(json_object_get(line, "reason"));
+    if (v->state == NIC_VNET_PLUGGED && event && strcmp(event, "unplug") == 0 &&
+        json_integer_value(json_object_get(line, "plug")) == v->plug)
+        refuse(v, reason ? reason : "unplugged");
+}
+
 static void on_line(void *arg, const json_t *line)
 {
     struct nic_vnet *v = arg;
-    if (v->greeted)
+    if (v->greeted) {
+        on_event(v, line);
         return;
+    }
     v->greeted = true;
     if (!serves(line, v->client.server)) {
         become(v, NIC_VNET_STRANGER);

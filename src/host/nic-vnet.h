@@ -15,7 +15,7 @@ enum nic_vnet_state {
     NIC_VNET_ASKING,   // who it is, or for the plug
     NIC_VNET_STRANGER, // it is not the vnet of this path, or says nothing
     NIC_VNET_PLUGGED,  // frames flow
-    NIC_VNET_REFUSED,  // nic_vnet_why(); it stays so until vnet ends
+    NIC_VNET_REFUSED,  // or unplugged: nic_vnet_why(); it stays so until vnet ends
     NIC_VNET_LOST,     // vnet ended
 };
 

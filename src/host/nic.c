@@ -203,9 +203,12 @@ static void on_plugged(struct nic *n)
 // Asked again only when vnet starts anew or at the next attach: its connection stays, to tell.
 static void on_refused(struct nic *n)
 {
+    bool unplugged = n->kind == VNET;
     log_line("nic: vnet at %s: %s", n->server, nic_vnet_why(n->vnet));
     leave_plain(n);
     n->kind = NOBODY;
+    if (unplugged)
+        n->hooks.socket(n->hooks.arg);
     set_link(n, false);
 }
 

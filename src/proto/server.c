@@ -246,14 +246,19 @@ struct server *server_new(struct event_base *base, const char *path, json_t *hel
     return NULL;
 }
 
-void server_event(struct server *s, json_t *event)
+void server_event_for(struct server *s, uint64_t client, json_t *event)
 {
     struct client *c;
     if (s)
         LIST_FOREACH(c, &s->clients, link)
-            if (c->wants_events)
+            if (c->wants_events || c->number == client)
                 send_line(c, event);
     json_decref(event);
+}
+
+void server_event(struct server *s, json_t *event)
+{
+    server_event_for(s, 0, event);
 }
 
 void server_allow(struct server *s, unsigned clients)

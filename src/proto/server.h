@@ -33,6 +33,8 @@ uint64_t request_client(const struct request *rq);
 struct server *server_new(struct event_base *base, const char *path, json_t *hello,
                           const struct verb *verbs, void *arg, struct err *e);
 void server_event(struct server *s, json_t *event); // takes event; s NULL: nobody listens
+// The same, and `client` gets it also where it has not asked for events.
+void server_event_for(struct server *s, uint64_t client, json_t *event);
 // As many clients at once, if not more; for the owner of a new server. The next one waits.
 void server_allow(struct server *s, unsigned clients);
 // From now on `ended` is told of each connection that ends, with the verbs' `arg`; server_free()

@@ -1,4 +1,5 @@
 """The socket NIC's cable and the NAT NIC: seen from the server, from the guest, and in status."""
+import contextlib
 import os
 import signal
 import socket
@@ -7,6 +8,7 @@ import pytest
 
 from lab import packet
 from lab.guest import Connection, Marks
+from lab.vnet import Control
 from lab.wait import BOOT, SOON, eventually
 
 MAC, OTHER, NAT_MAC = "52:cc:cc:cc:cc:07", "52:cc:cc:cc:cc:08", "52:cc:cc:cc:ce:07"
@@ -289,6 +291,20 @@ def test_a_vnet_that_refuses_says_why(tm, saved_vm):
     net.up(lab=lab(MAC))
     vm.until_nic(connected=True, kind="vnet")
     assert "note" not in vm.nic()
+    reaches(vm, "192.168.77.1")
+
+
+def test_a_plug_that_is_pulled_is_out_until_the_next_attach(tm, saved_vm):
+    net, vm = tm.network().up(lab=LIKE_SERVER), saved_vm("a")
+    vm.start()
+    plug = vm.until_nic(connected=True, kind="vnet")["plug"]
+    with contextlib.closing(Control(net.path + ".ctl")) as control:
+        control.call("unplug", plug=plug)
+    nic = vm.until_nic(connected=False)
+    assert nic["note"] == "unplugged" and "plug" not in nic
+    vm.until_nics({MAC: False})
+    tm.run("attach", "--id", vm.id, "--network", net.path)
+    vm.until_nic(connected=True, kind="vnet")
     reaches(vm, "192.168.77.1")
 
 

@@ -445,9 +445,11 @@ def test_a_stream_that_is_handed_over(client, control, vnet, world):
     other.reaches(one)
     link = vnet.links()["one"]
     assert (link["kind"], link["peer"], link["plug"]) == ("stream", "/a/client", plug["plug"])
-    control.call("unplug", plug=plug["plug"])
+    vnet.control().call("unplug", plug=plug["plug"])
     with pytest.raises(ConnectionError):
         one.receive()
+    gone = control.event("unplug")  # its owner is told without asking
+    assert (gone["plug"], gone["reason"]) == (plug["plug"], "unplugged")
 
 
 @pytest.mark.parametrize("args, why", [

@@ -11,6 +11,7 @@ struct lab {
     int asked;           // for plugs
     int plug;            // its end of the stream; -1: none
     json_t *args;        // of the last asking
+    uint64_t owner;      // who asked last
 };
 
 static void verb_plug(void *arg, struct request *rq, const json_t *args)
@@ -20,6 +21,7 @@ static void verb_plug(void *arg, struct request *rq, const json_t *args)
     l->asked++;
     json_decref(l->args);
     l->args = json_deep_copy(args);
+    l->owner = request_client(rq);
     if (l->refusal) {
         err_set(&e, ERR_USAGE, "%s", l->refusal);
         request_error(rq, &e);
@@ -62,6 +64,13 @@ static void end_lab(struct lab *l)
         close(l->plug);
     json_decref(l->args);
     free(l);
+}
+
+static void say_unplugged(struct lab *l, int plug)
+{
+    server_event_for(
+        l->control, l->owner,
+        json_pack("{s:s, s:i, s:s}", "event", "unplug", "plug", plug, "reason", "unplugged"));
 }
 
 static json_t *status_of(const struct world *w, const char *key)
@@ -236,6 +245,33 @@ static void a_refused_nic_may_be_attached_again(void **state)
     end_lab(l);
 }
 
+static void an_unplugged_nic_says_so_and_may_be_attached_again(void **state)
+{
+    struct world *w = *state;
+    struct lab *l = start_lab(w);
+    nic_attach(w->nic, l->public.path, NULL, NULL);
+    LOOP_UNTIL(w->base, nic_up(w->nic));
+    say_unplugged(l, 8); // somebody else's
+    w->sockets = 0;
+    assert_patience(w);
+    assert_flows(w, l);
+    say_unplugged(l, 7);
+    LOOP_UNTIL(w->base, !nic_up(w->nic));
+    assert_true(says(w, "note", "unplugged"));
+    assert_true(says(w, "kind", NULL));
+    json_t *connected = status_of(w, "connected");
+    assert_true(json_is_false(connected));
+    json_decref(connected);
+    assert_int_equal(w->sockets, 1); // its own again
+    assert_int_equal(send(w->socket, "x", 1, MSG_DONTWAIT), -1);
+    assert_int_equal(l->asked, 1);
+    nic_attach(w->nic, l->public.path, NULL, NULL);
+    LOOP_UNTIL(w->base, nic_up(w->nic));
+    assert_true(says(w, "note", NULL));
+    assert_flows(w, l);
+    end_lab(l);
+}
+
 static void while_held_it_asks_for_no_plug(void **state)
 {
     struct world *w = *state;
@@ -337,6 +373,7 @@ int main(void)
         TEST(from_a_vnet_it_moves_to_a_plain_server),
         TEST(a_refused_nic_says_why_and_waits_for_a_restart),
         TEST(a_refused_nic_may_be_attached_again),
+        TEST(an_unplugged_nic_says_so_and_may_be_attached_again),
         TEST(while_held_it_asks_for_no_plug),
         TEST(a_control_socket_that_comes_late_is_used),
         TEST(other_control_sockets_make_a_plain_server),

@@ -355,6 +355,9 @@ static void events_go_to_who_asked(void **state)
     server_event(w->server, json_pack("{s:s}", "event", "state"));
     assert_hears(w, &asked, "{\"event\":\"state\"}");
     assert_serves(w, &other); // and heard nothing else before
+    server_event_for(w->server, 2, json_pack("{s:s}", "event", "yours")); // `other`
+    assert_hears(w, &asked, "{\"event\":\"yours\"}");
+    assert_hears(w, &other, "{\"event\":\"yours\"}");
     leave(&asked);
     leave(&other);
 }

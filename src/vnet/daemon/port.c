@@ -200,7 +200,7 @@ void port_gone(struct port *p, const char *why)
     log_line("plug %u: '%s' has gone: %s", p->plug, p->place.name, why);
     json_t *event = port_event(p, "unplug");
     json_object_set_new(event, "reason", json_string(why));
-    daemon_event(d, event);
+    server_event_for(d->control, p->owner, event);
     no_longer_to_flush(p);
     queue_drop(&p->queue, &d->share, d->v, p->queue.count);
     vnet_remove_plug(d->v, p->plug);
