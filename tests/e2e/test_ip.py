@@ -1,7 +1,7 @@
 """What the guest's agent tells of it: addresses as `tailmac ip` prints them, load and memory."""
 import time
 
-from lab.wait import SOON
+from lab.wait import BOOT, SOON, eventually
 
 
 def test_the_address_is_the_guests(tm, vm):
@@ -49,18 +49,25 @@ def test_waiting_has_an_end(tm, world):
     tm.fail(3, "ip", "none")
 
 
+def look(vm, since=0):
+    """What the agent told when asked; `status` does not wait for long, and tells what is known else."""
+    def ask():
+        agent = vm.status()["agent"]
+        return "memory_available" in agent and float(agent["uptime"]) > since and agent
+    return eventually(ask, BOOT, "the agent's answer")
+
+
 def test_status_tells_load_and_memory_as_they_are(tm, vm):
-    agent = vm.status()["agent"]
+    agent = look(vm)
     assert 200 << 20 < agent["memory_total"] <= 256 << 20
     assert 0 <= agent["load"] < 100
     tm.run("exec", vm.id, "--", "dd", "if=/dev/zero", "of=/dev/shm/full", "bs=1M", "count=64")
-    later = vm.status()["agent"]
+    later = look(vm, float(agent["uptime"]))
     assert later["memory_available"] <= agent["memory_available"] - (60 << 20)
-    assert float(later["uptime"]) > float(agent["uptime"])
 
 
 def test_status_does_not_wait_for_an_agent_that_hangs(vm):
     vm.sh("killall -STOP tailmac-agent")
     begin = time.monotonic()
     assert vm.status()["state"] == "running"
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 10  # CALL_MS: as long as the command would wait for Host
