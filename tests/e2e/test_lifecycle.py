@@ -47,8 +47,9 @@ def test_the_guests_clock_is_right_after_a_save(vm):
     saved = os.stat(vm.dir / "SaveFile.vzvmsave").st_mtime
     eventually(lambda: time.time() > saved + 3, what="three seconds at rest")
     vm.start()
-    behind = time.time() - int(vm.sh("date +%s"))
-    assert abs(behind) < 2.5, f"the guest's clock is {behind:.1f} s behind"
+    before = time.time()
+    told = int(vm.sh("date +%s"))
+    assert before - 2.5 < told < time.time() + 2.5
 
 
 def test_stop_without_sync_is_a_save_too(vm):
