@@ -446,7 +446,7 @@ def test_a_guest_shuts_down_when_told(vm):
 def test_a_guest_that_does_not_shut_down_goes_on(vm):
     vm.fail(2, "stop", "--shutdown", "--no-sync")
     assert sh(vm, "echo '#!/bin/sh' >/sbin/poweroff").returncode == 0
-    assert "not stopped in time" in vm.fail(7, "stop", "--shutdown", "--timeout", "1")
+    assert "not stopped in time" in vm.fail(7, "stop", "--shutdown", "--timeout", "5")
     vm.sh("killall -STOP tailmac-agent")
     assert "does not answer" in vm.fail(7, "stop", "--shutdown", "--timeout", "30")
     assert vm.state == "running"
