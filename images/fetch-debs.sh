@@ -67,6 +67,9 @@ download_all() { # PACKAGE…
     printf '%s\n' "${files[@]}"
 }
 
+# Others may want packages at the same time.
+exec {lock}>"$cache/fetch-debs.lock"
+flock "$lock"
 write_config
 update
 names=()
