@@ -1,5 +1,6 @@
 """A test's private place: bundle, run-time directory, sockets, ids nobody else has; and the proof, at
 the end, that nothing of it is left."""
+import contextlib
 import json
 import os
 import secrets
@@ -18,7 +19,7 @@ TMP = "/tmp"  # not tempfile's choice: socket paths must stay short, and QEMU NI
 class World:
     def __init__(self, image):
         self.image = image
-        self.suffix = secrets.token_hex(3)
+        self.suffix = "z" + secrets.token_hex(3)  # in no number and no hash
         self.dir = Path(tempfile.mkdtemp(prefix=f"tm{self.suffix}", dir=TMP))
         self.bundle, self.runtime, self.user_home = (self.dir / n for n in ("b", "r", "h"))
         for place in (self.bundle, self.runtime, self.user_home):
@@ -61,7 +62,8 @@ class World:
             thing.close()
         complaints += self.leftovers()
         for pid in self.processes():
-            os.kill(pid, signal.SIGKILL)  # ours: it names our directory
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)  # ours: it names our directory
         for path in self.strays():
             path.unlink(missing_ok=True)
         shutil.rmtree(self.dir, ignore_errors=True)
@@ -98,7 +100,7 @@ class World:
                 continue
             gone(pid, SOON)
 
-    def leftovers(self, patience=5):
+    def leftovers(self, patience=SOON):
         """Complaints; a process gets that many seconds to finish ending."""
         deadline = time.monotonic() + patience
         found = [f"process {pid} is left: {command}" for pid, command in self.processes().items()
