@@ -61,7 +61,10 @@ class Torture:
         if self.host.ends_within(self.rng.uniform(0, 1.1 * self.took[phase])):
             return True
         engines = children(self.host.pid)
-        os.kill(engines[0] if victim == "engine" and engines else self.host.pid, signal.SIGKILL)
+        try:
+            os.kill(engines[0] if victim == "engine" and engines else self.host.pid, signal.SIGKILL)
+        except ProcessLookupError:  # it ended just now
+            self.host.signal(signal.SIGKILL)
         self.host.wait(BOOT)
         for engine in engines:
             assert gone(engine, SOON), "the engine outlived its Host"

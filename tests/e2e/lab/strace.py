@@ -1,4 +1,5 @@
 """Host under strace, which kills or holds it at one of its system calls; the call is not made."""
+import contextlib
 import os
 import signal
 from dataclasses import dataclass
@@ -47,7 +48,8 @@ def host(vm, call, fate=KILL):
 def kill(child):
     """The Host that was started under that strace; with it strace ends."""
     for pid in children(child.pid):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def host_to_be(vm):
