@@ -14,7 +14,8 @@ from lab.wait import BOOT, SOON, eventually
 ASKER = f"""
 until line=$({GUEST} read 51011 2>/dev/null) && [ "$line" != wait ]; do sleep 0.1; done
 set -- $(echo "$line" | tr -c '0-9.' ' ')
-ifconfig eth0 "$1" netmask "$2" && route add default gw "$3" && echo "$line" >/tmp/told
+ifconfig eth0 "$1" netmask "$2" && route add default gw "$3" && echo "$line" >/tmp/new &&
+mv /tmp/new /tmp/told
 """
 
 
