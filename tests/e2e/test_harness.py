@@ -21,6 +21,7 @@ from lab.packet import ACK, FIN, PSH, RST, SYN, Arp, Dhcp, Ether, Icmp, Ipv4, Ma
 from lab.proc import Proc
 from lab.station import Station
 from lab.tcp import TcpServer
+from lab.wait import eventually
 from lab.world import World
 
 MAC, IP = "52:cc:cc:cc:cc:07", "192.168.77.107"
@@ -425,8 +426,8 @@ def test_a_kernels_tcp_connection_survives_a_server_that_was_away(station, net):
         client.child.stdin.close()
         client.child.stdin = open(os.devnull, "wb")
         assert client.wait() == 0
-    (connection,) = net.router.tcp.connections.values() or [None]
-    assert connection is None or connection.peer_finished
+    eventually(lambda: all(c.peer_finished for c in list(net.router.tcp.connections.values())),
+               what="the end of the connection")
 
 
 # Processes, consoles, worlds, file systems
