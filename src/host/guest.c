@@ -19,6 +19,7 @@ struct order {
     struct settings settings;
     struct host_nic *nic; // that addresses and routes are for; NULL: the VM has none
     struct mac mac;       // it shall have, or has
+    struct mac before;    // that was wanted until then
     int64_t limit_ms;
 };
 
@@ -237,11 +238,17 @@ static int read_order(struct order *o, const json_t *args, struct err *e)
 
 // --- the answer ---
 
+// Others have no say in what an order for a MAC, or a reboot, does meanwhile.
+static bool orders_mac(const struct order *o)
+{
+    return settings_find(&o->settings, "mac") != NULL;
+}
+
 static void on_answer(void *arg, const struct err *why)
 {
     struct order *o = arg;
-    if (o->nic)
-        macs_given(o->host, o->nic, why ? NULL : &o->settings);
+    if (orders_mac(o))
+        macs_given(o->host, o->nic, &o->before, why ? NULL : &o->settings);
     if (why) {
         request_error(o->rq, why);
     } else {
@@ -262,7 +269,9 @@ void guest_set(struct host *h, struct request *rq, const json_t *args)
         order_free(o);
         return;
     }
-    if (o->nic && settings_find(&o->settings, "mac"))
+    if (orders_mac(o)) {
+        o->before = o->nic->mac;
         macs_give(h, o->nic, &o->mac);
+    }
     agent_set(h->agent, &o->settings, (int)o->limit_ms, on_answer, o);
 }

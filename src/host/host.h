@@ -126,12 +126,13 @@ void macs_add(const struct host *h, struct settings *s);
 void macs_answered(struct host *h, const struct settings *s);
 // Another MAC by order. The NIC with this role ("socket", "nat"; NULL: that one, or the other), or
 // NULL; whether it may have it; before the agent is asked, and after: a NIC whose agent did not do
-// it keeps the one it has.
+// it is to have the one from before, which a reboot may have taken from it meanwhile.
 struct host_nic *macs_nic(struct host *h, const char *role);
 int macs_check(const struct host *h, const struct host_nic *n, const struct mac *mac,
                struct err *e);
 void macs_give(struct host *h, struct host_nic *n, const struct mac *mac);
-void macs_given(struct host *h, struct host_nic *n, const struct settings *s);
+void macs_given(struct host *h, struct host_nic *n, const struct mac *before,
+                const struct settings *s);
 
 // save.c
 struct save_order {

@@ -240,13 +240,14 @@ void macs_give(struct host *h, struct host_nic *n, const struct mac *mac)
     want(h, n, mac);
 }
 
-void macs_given(struct host *h, struct host_nic *n, const struct settings *s)
+void macs_given(struct host *h, struct host_nic *n, const struct mac *before,
+                const struct settings *s)
 {
     if (is_right(n))
         return;
     if (s && was_set(s, n))
         n->actual = n->mac;
     else
-        want(h, n, &n->actual);
+        want(h, n, before);
     settled(h);
 }

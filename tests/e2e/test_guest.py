@@ -1,6 +1,7 @@
 """What a guest is given: by itself before it is ready, and by `tailmac guest` while it runs."""
 import json
 import re
+import socket
 import threading
 import time
 
@@ -122,6 +123,23 @@ def test_a_mac_by_order_lasts_for_the_run(server, vm):
     vm.stop()
     vm.start()
     vm.until_nics({"52:cc:cc:cc:cc:07": True})
+
+
+def test_a_reboot_during_an_order_for_something_else_keeps_the_mac(server, vm):
+    guest(vm, "--mac", OWN)
+    since = server.mark()
+    vm.sh("kill -STOP $(pidof tailmac-agent)")
+    with socket.socket(socket.AF_UNIX) as host, host.makefile() as answers:
+        host.connect(vm.status()["control"])
+        host.sendall(b'{"id":1,"verb":"guest","args":{"clock":true,"timeout":600000}}\n{"id":2,"verb":"status"}\n')
+        assert [json.loads(answers.readline())["id"] for _ in range(2)] == [vm.id, 2]  # greeting, status
+        vm.shell().type("echo b >/proc/sysrq-trigger\n")
+        assert json.loads(answers.readline())["error"]["message"] == "the guest rebooted"
+    vm.wait("ready")
+    vm.let_go()
+    vm.until_nics({OWN: True})
+    server.wait_from(OWN, since=since)
+    assert {seen.src for seen in server.frames[since:]} == {OWN}
 
 
 def test_nobody_to_ask(vm):
