@@ -112,6 +112,16 @@ static void on_running(struct host *h)
         identity_again(h);
 }
 
+// During a save it is no input: the save goes on, and whether it matters shows at its end.
+static void on_io_error(struct host *h, const char *why)
+{
+    if (h->state == ST_SAVING) {
+        free(h->io_error);
+        h->io_error = xstrdup(why);
+    }
+    host_input(h, IN_IO_ERROR, why);
+}
+
 static void on_engine_event(void *arg, enum engine_event what, const char *detail)
 {
     struct host *h = arg;
@@ -127,7 +137,7 @@ static void on_engine_event(void *arg, enum engine_event what, const char *detai
         host_input(h, IN_PAUSED, NULL);
         break;
     case ENGINE_IO_ERROR:
-        host_input(h, IN_IO_ERROR, detail);
+        on_io_error(h, detail);
         break;
     case ENGINE_PANICKED:
         h->panic_by_console = false;
@@ -439,6 +449,7 @@ static void host_free(struct host *h)
     store_close(&h->store);
     event_base_free(h->base);
     free(h->reason);
+    free(h->io_error);
     free(h->note);
     free(h);
 }

@@ -60,6 +60,7 @@ struct host {
 
     enum state state;
     char *reason;          // of the state, where it has one
+    char *io_error;        // why the disk failed during the last save; NULL: it did not
     const char *ended;     // how the run ends, one of ENDED_…; NULL while it does not
     bool panic_by_console; // that is how we know of it
     bool loaded;           // the engine takes orders

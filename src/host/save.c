@@ -61,11 +61,12 @@ static void go_back(struct host *h, enum state from, bool quiet, const char *rea
                     struct request *kept)
 {
     host_input(h, IN_NOT_SAVED, NULL);
-    if (quiet) {
+    host_sync_link(h);
+    if (quiet)
         agent_open(h->agent);
-        host_sync_link(h);
-    }
-    if (from == ST_RUNNING && !quiet) {
+    if (from == ST_RUNNING && !quiet && h->io_error) {
+        host_enter(h, ST_IO_ERROR, h->io_error); // it stands still, with nobody else to tell
+    } else if (from == ST_RUNNING && !quiet) {
         host_enter(h, from, reason);
     } else if (from == ST_RUNNING) {
         h->ops->resume(h->engine, kept ? on_kept_gone_on : on_gone_on, kept ? (void *)kept : h);
@@ -92,6 +93,7 @@ static void fail(struct save_job *job, const struct err *why)
     if (h->state == ST_PANICKED) {
         err_set(&e, ERR_FAILED, "cannot save the state: %s", h->reason);
         answer_failed(h, keep, &e);
+        host_sync_link(h);
         return;
     }
     // The VM ends: by a halt that came in between, or its engine has. Who waits for that is told.
@@ -250,6 +252,7 @@ int save_start(struct host *h, const struct save_order *order, struct err *e)
         return err_set(e, ERR_BUSY, "a NIC is being replaced; try again");
     if (host_order(h, IN_SAVE, e) < 0)
         return -1;
+    free(TAKE_PTR(h->io_error));
     struct save_job *job = xcalloc(1, sizeof *job);
     *job = (struct save_job){
         .host = h, .order = *order, .from = from, .reason = TAKE_PTR(reason), .dir_fd = -1};

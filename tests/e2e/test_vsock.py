@@ -4,12 +4,14 @@ import json
 import re
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from lab.vsock import GUEST, MIB, Outside, exchange, give, install
 from lab.wait import BOOT, SOON, eventually
+from test_nic import LIKE_SERVER, reaches
 
 ECHO, OUT = 700, 800  # ports in the guest and outside
 ADDRESS, PORT = 51011, 51009
@@ -195,9 +197,12 @@ def test_connections_end_with_a_save_and_a_reboot(vm):
 # What a save needs
 
 
+KEEPS_ITS_DEVICE = ("--cmdline", "console=ttyS0 console=ttyAMA0 quiet acpiphp.disable=1 "
+                    "pciehp.poll=0 pcie_ports=compat")
+
+
 def test_a_guest_that_keeps_its_device_is_not_saved_and_goes_on(make_vm):
-    vm = make_vm("--cmdline", "console=ttyS0 console=ttyAMA0 quiet acpiphp.disable=1 pciehp.poll=0 "
-                 "pcie_ports=compat")
+    vm = make_vm(*KEEPS_ITS_DEVICE)
     vm.start()
     serve_echo(vm)
     boot_id = vm.boot_id()
@@ -209,6 +214,43 @@ def test_a_guest_that_keeps_its_device_is_not_saved_and_goes_on(make_vm):
         assert sock.recv(5, socket.MSG_WAITALL) == b"still"
     assert vm.boot_id() == boot_id
     vm.halt()
+
+
+@contextlib.contextmanager
+def save_that_gives_up(vm):
+    """What is done meanwhile; it waits for the device for some seconds."""
+    with ThreadPoolExecutor(1) as pool:
+        stop = pool.submit(vm.fail, 1, "stop")
+        vm.until("state", "saving")
+        yield
+        assert "nothing is lost" in stop.result()
+
+
+def test_a_network_that_comes_back_while_a_save_gives_up(tm, make_vm):
+    net, vm = tm.network("lab").up(lab=LIKE_SERVER), make_vm(*KEEPS_ITS_DEVICE)
+    vm.start()
+    tm.run("attach", "--id", vm.id, "--network", net.path)
+    reaches(vm, "192.168.77.1")
+    with save_that_gives_up(vm):
+        net.kill()
+        net.up(lab=LIKE_SERVER)
+        vm.until_nic(connected=True, kind="vnet")
+    assert vm.state == "running"
+    reaches(vm, "192.168.77.1")
+
+
+def test_a_disk_full_while_a_save_gives_up_is_told(confined, server):
+    tm = confined("400m")
+    vm = tm.vm("a").create(*KEEPS_ITS_DEVICE)
+    vm.start()
+    ballast = tm.place.fill(leave=1 << 20)
+    with save_that_gives_up(vm):
+        vm.shell().type("dd if=/dev/urandom of=/data/big bs=1M count=16 && sync && echo all-written\n")
+    assert vm.until("state", "io-error")["reason"]
+    tm.place.run("rm", ballast)
+    tm.run("resume", "--id", vm.id)
+    vm.shell().expect(r"\nall-written|\rall-written")
+    assert vm.state == "running"
 
 
 def test_a_paused_guest_is_saved(tm, vm):
