@@ -1,7 +1,9 @@
 """Kept forks: `clone` of a fork makes a VM that goes on where the fork was, and the fork goes on, too."""
 import contextlib
 import os
+import resource
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -117,6 +119,42 @@ def test_a_paused_fork_stays_paused(fork):
     has_its_work(new)
     fork.tm.run("resume", "--id", fork.id)
     has_its_work(fork)
+
+
+@pytest.fixture
+def nat_fork(base):  # noqa: F811
+    base.vm.start("--nat-nic")
+    base.vm.stop()
+    (vm,) = base.forks()
+    return vm
+
+
+def let_in(vm):
+    """By the NAT's port, as status tells it."""
+    socket.create_connection(("127.0.0.1", vm.status()["ssh_port"]), timeout=SOON).close()
+
+
+def test_the_nat_of_a_kept_fork_lets_in_by_the_port_it_has_now(nat_fork):
+    let_in(nat_fork)
+    keep(nat_fork, "new")
+    let_in(nat_fork)
+
+
+def test_a_nat_that_could_not_come_back_does_with_the_next_resume(nat_fork):
+    fork = nat_fork
+    fork.tm.run("pause", "--id", fork.id)
+    keep(fork, "new")
+    status = fork.status()
+    assert "ssh_port" not in status
+    engine, kind = status["engine_pid"], resource.RLIMIT_NOFILE
+    limits = resource.prlimit(engine, kind)
+    resource.prlimit(engine, kind, (3, limits[1]))  # no socket for it
+    fork.tm.fail(1, "resume", "--id", fork.id)
+    assert fork.state == "paused"
+    resource.prlimit(engine, kind, limits)
+    fork.tm.run("resume", "--id", fork.id)
+    assert fork.state == "running"
+    let_in(fork)
 
 
 def test_what_cannot_be_kept_is_refused(base):  # noqa: F811

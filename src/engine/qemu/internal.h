@@ -30,7 +30,7 @@ struct engine {
     struct engine_nic nics[ENGINE_NICS_MAX];
     int nic_count;
     bool nat_detached; // the NAT NICs have no backend: a save took it away
-    int ssh_port;
+    int ssh_port;      // 0: none, or not now
     uint64_t ram_size;
     int ram_fd;
     bool ram_private; // ram_fd is the saved memory itself, mapped copy-on-write
@@ -105,8 +105,8 @@ void nic_link(struct engine *en, int nic, bool up, engine_done *done, void *arg)
 void nic_socket(struct engine *en, int nic, int fd, engine_done *done, void *arg);
 void nic_replug(struct engine *en, int nic, const struct mac *mac, engine_done *done, void *arg);
 void replug_abort(struct engine *en, const struct err *why);
-void nat_detach(struct engine *en, qmp_reply *reply, void *arg); // `reply` after the last of them
-void nat_attach(struct engine *en, qmp_reply *reply, void *arg);
+void nat_detach(struct engine *en, qmp_reply *reply, void *arg);  // `reply` after the last of them
+void nat_attach(struct engine *en, engine_done *done, void *arg); // if they are off
 void nat_ask_port(struct engine *en, engine_done *done, void *arg); // fills ssh_port
 
 // unplug.c: one device at a time; ERR_TIMEOUT where the guest does not let go of it.

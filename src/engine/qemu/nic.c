@@ -112,22 +112,10 @@ void nat_detach(struct engine *en, qmp_reply *reply, void *arg)
         return;
     }
     en->nat_detached = true;
+    en->ssh_port = 0;
     for (int i = 0; i <= last; i++)
         if (en->nics[i].role == NIC_NAT)
             remove_backend(en, i, i == last ? reply : NULL, arg);
-}
-
-void nat_attach(struct engine *en, qmp_reply *reply, void *arg)
-{
-    int last = last_nat(en);
-    if (last < 0 || !en->nat_detached) {
-        reply(arg, NULL, NULL);
-        return;
-    }
-    en->nat_detached = false;
-    for (int i = 0; i <= last; i++)
-        if (en->nics[i].role == NIC_NAT)
-            add_backend(en, i, NULL, i == last ? reply : NULL, arg);
 }
 
 // "TCP[HOST_FORWARD]  13       127.0.0.1 41234       10.0.2.15    22     0     0": only the human
@@ -138,8 +126,9 @@ static void on_usernet(void *arg, const json_t *result, const struct err *why)
     const char *line = json_string_value(result);
     line = line ? strstr(line, "HOST_FORWARD]") : NULL;
     int port = 0;
-    if (line && sscanf(line, "HOST_FORWARD] %*d %*15[0-9.] %d", &port) == 1)
-        op->en->ssh_port = port;
+    if (!line || sscanf(line, "HOST_FORWARD] %*d %*15[0-9.] %d", &port) != 1)
+        port = 0;
+    op->en->ssh_port = port;
     struct err e;
     if (!why && port == 0) {
         err_set(&e, ERR_FAILED, "QEMU: the port that leads to the guest's ssh is unknown");
@@ -148,14 +137,45 @@ static void on_usernet(void *arg, const json_t *result, const struct err *why)
     op_end(op, why);
 }
 
+static void ask_port(struct op *op)
+{
+    qmp_call(op->en->qmp, "human-monitor-command",
+             json_pack("{s:s}", "command-line", "info usernet"), -1, on_usernet, op);
+}
+
 void nat_ask_port(struct engine *en, engine_done *done, void *arg)
 {
-    if (last_nat(en) < 0) {
+    if (last_nat(en) < 0)
+        done(arg, NULL);
+    else
+        ask_port(op_new(en, done, arg));
+}
+
+static void on_nat_attached(void *arg, const json_t *result, const struct err *why)
+{
+    (void)result;
+    struct op *op = arg;
+    if (why) {
+        op_end(op, why);
+        return;
+    }
+    op->en->nat_detached = false;
+    ask_port(op); // it is another one
+}
+
+void nat_attach(struct engine *en, engine_done *done, void *arg)
+{
+    int last = last_nat(en);
+    if (last < 0 || !en->nat_detached) {
         done(arg, NULL);
         return;
     }
-    qmp_call(en->qmp, "human-monitor-command", json_pack("{s:s}", "command-line", "info usernet"),
-             -1, on_usernet, op_new(en, done, arg));
+    struct op *op = op_new(en, done, arg);
+    for (int i = 0; i <= last; i++)
+        if (en->nics[i].role == NIC_NAT) {
+            remove_backend(en, i, NULL, NULL); // half of one, if this was tried before
+            add_backend(en, i, NULL, i == last ? on_nat_attached : NULL, op);
+        }
 }
 
 enum { REPLUG_MS = 8000 };

@@ -476,9 +476,8 @@ static struct engine *start(struct event_base *base, const struct engine_spec *s
 
 // --- orders ---
 
-static void on_nat_attached(void *arg, const json_t *result, const struct err *why)
+static void on_nat_attached(void *arg, const struct err *why)
 {
-    (void)result;
     struct op *op = arg;
     if (why) {
         op_end(op, why);
