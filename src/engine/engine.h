@@ -23,6 +23,7 @@ enum engine_event {
     ENGINE_IO_ERROR,   // it stands still because its disk failed; `detail` says how
     ENGINE_PANICKED,   // its kernel said so
     ENGINE_RESET,      // it rebooted
+    ENGINE_NIC_GONE,   // the guest let go of a NIC, `detail`, by itself or after nic_replug gave up
     ENGINE_VSOCK_GONE, // the guest let go of the vsock device after vsock_unplug had given up
     ENGINE_SHUTDOWN,   // it powered off, as `detail` says; ENGINE_EXITED follows
     ENGINE_EXITED,     // the process ended; `detail` is its exit status and last words
@@ -103,7 +104,8 @@ struct engine_ops {
     // Lets a NIC use another socket, unseen by the guest; drops what the old one had queued. A
     // datagram is a frame; in a stream each has its length before it, four bytes, big-endian.
     void (*nic_socket)(struct engine *en, int nic, int fd, engine_done *done, void *arg);
-    // Unplugs a NIC and plugs it again with `mac`: for a guest without an agent.
+    // Unplugs a NIC, unless it is gone, and plugs it again with `mac`: for a guest without an
+    // agent.
     void (*nic_replug)(struct engine *en, int nic, const struct mac *mac, engine_done *done,
                        void *arg);
 

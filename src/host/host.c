@@ -148,6 +148,9 @@ static void on_engine_event(void *arg, enum engine_event what, const char *detai
     case ENGINE_RESET:
         on_reset(h);
         break;
+    case ENGINE_NIC_GONE:
+        macs_gone(h, atoi(detail)); // NOLINT: the engine's own
+        break;
     case ENGINE_VSOCK_GONE:
         host_plug_vsock(h);
         break;

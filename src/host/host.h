@@ -88,6 +88,7 @@ struct host {
     bool identity_right;        // the agent has set it since the guest runs
     bool agent_expected;        // the saved guest had an agent
     struct host_nic *replugged; // the one that the engine replaces now
+    struct mac replug_mac;      // which that gets
     bool replug_failed;
     bool unannounced; // the NIC's first frames under another MAC are due once it is connected
     json_t *manifest; // of the state being restored
@@ -117,10 +118,11 @@ void boot_started(struct host *h);                       // who waits is told
 void boot_failed(struct host *h, const struct err *why); // the run ends, and why is told
 
 // macs.c: each NIC gets the MAC that the configuration asks for, before it is connected.
-void macs_begin(struct host *h);    // right after a restore
-void macs_reset(struct host *h);    // a reboot gave every NIC its own MAC
-void macs_connect(struct host *h);  // frames may leave
-void macs_announce(struct host *h); // they have a way now
+void macs_begin(struct host *h);         // right after a restore
+void macs_reset(struct host *h);         // a reboot gave every NIC its own MAC
+void macs_gone(struct host *h, int nic); // the guest has let go of it, unasked or late
+void macs_connect(struct host *h);       // frames may leave
+void macs_announce(struct host *h);      // they have a way now
 bool macs_right(const struct host *h);
 // What the agent is to set, and what it says of that; NULL: nothing.
 void macs_add(const struct host *h, struct settings *s);

@@ -63,6 +63,7 @@ static void settled(struct host *h)
         return;
     if (h->replug_failed) // as a note says
         host_note(h, "by now every NIC has its MAC");
+    h->replug_failed = false;
     if (!h->fork || !fork_will_hold(h->fork))
         macs_connect(h);
     server_event(h->control, json_pack("{s:s, s:b}", "event", "agent", "ready", host_ready(h)));
@@ -103,19 +104,25 @@ static void on_replugged(void *arg, const struct err *why)
     } else if (why) {
         replug_failed(h, n, why);
     } else {
-        n->actual = n->device = n->mac;
+        n->actual = n->device = h->replug_mac;
         settled(h);
+        h->replug_failed = false; // the guest lets NICs go by now
         replug_next(h);
     }
+}
+
+static void replug(struct host *h, struct host_nic *n)
+{
+    h->replugged = n;
+    h->replug_mac = n->mac;
+    h->ops->nic_replug(h->engine, index_of(h, n), &n->mac, on_replugged, h);
 }
 
 static void replug_next(struct host *h)
 {
     struct host_nic *n = first_wrong(h);
-    if (!n || h->replugged || h->replug_failed)
-        return;
-    h->replugged = n;
-    h->ops->nic_replug(h->engine, index_of(h, n), &n->mac, on_replugged, h);
+    if (n && !h->replugged && !h->replug_failed)
+        replug(h, n);
 }
 
 static void on_agent_late(evutil_socket_t fd, short what, void *arg)
@@ -158,6 +165,16 @@ void macs_reset(struct host *h)
         hold(h);
     else if (!were)
         settled(h);
+}
+
+void macs_gone(struct host *h, int nic)
+{
+    struct host_nic *n = &h->nics[nic];
+    log_line("nic%d: the guest has let go of it; plugging it in again", nic);
+    n->actual = n->device = (struct mac){0}; // right for nobody
+    hold(h);
+    if (!h->replugged) // else it is next
+        replug(h, n);
 }
 
 // As an item of a request.

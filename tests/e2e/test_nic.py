@@ -267,6 +267,29 @@ def test_a_resumed_clone_is_plugged_in_under_its_own_mac(tm, saved_vm):
     assert net.json("counters")["daemon"]["refused"] == {}
 
 
+def test_a_nic_that_the_guest_lets_go_of_too_late_comes_back(tm, server):
+    """It has no agent that answers and no driver that unplugs; QEMU unplugs at its reboot."""
+    vm = tm.vm("a").create()
+    vm.configure("--cmdline", vm.config["cmdline"] + " acpiphp.disable=1", "--vsock", "false")
+    vm.start()
+    vm.sh("kill -STOP $(pidof tailmac-agent)")
+    vm.stop()
+    vm.configure("--mac", OTHER)
+    since = server.mark()
+    vm.start(wait="running")
+    eventually(lambda: "keeps a wrong MAC" in (vm.status().get("note") or ""), BOOT, "a NIC that stays")
+    vm.shell().type("echo b >/proc/sysrq-trigger\n")
+    vm.wait("ready")
+    vm.let_go()
+    vm.until_nics({OTHER: True})
+    server.wait_from(OTHER, BOOT, since)
+    assert MAC not in {seen.src for seen in server.frames[since:]}
+    assert "by now every NIC has its MAC" in vm.status()["note"]
+    vm.stop()
+    vm.start()
+    vm.until_nics({OTHER: True})
+
+
 def test_from_a_plain_server_into_a_vnet_and_back(tm, vm, server):
     vm.wait("ip")
     net = tm.network("lab").up(lab=LIKE_SERVER)

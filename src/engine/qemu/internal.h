@@ -29,8 +29,9 @@ struct engine {
     char *version;        // "7.2.22"
     struct engine_nic nics[ENGINE_NICS_MAX];
     int nic_count;
-    bool nat_detached; // the NAT NICs have no backend: a save took it away
-    int ssh_port;      // 0: none, or not now
+    bool nic_gone[ENGINE_NICS_MAX]; // the guest has let go of it
+    bool nat_detached;              // the NAT NICs have no backend: a save took it away
+    int ssh_port;                   // 0: none, or not now
     uint64_t ram_size;
     int ram_fd;
     bool ram_private; // ram_fd is the saved memory itself, mapped copy-on-write
@@ -104,6 +105,7 @@ void ram_in_stream(struct engine *en, bool is);          // before a migration o
 void nic_link(struct engine *en, int nic, bool up, engine_done *done, void *arg);
 void nic_socket(struct engine *en, int nic, int fd, engine_done *done, void *arg);
 void nic_replug(struct engine *en, int nic, const struct mac *mac, engine_done *done, void *arg);
+void nic_deleted(struct engine *en, const char *device); // which nobody awaited
 void replug_abort(struct engine *en, const struct err *why);
 void nat_detach(struct engine *en, qmp_reply *reply, void *arg);  // `reply` after the last of them
 void nat_attach(struct engine *en, engine_done *done, void *arg); // if they are off

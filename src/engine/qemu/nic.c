@@ -204,8 +204,10 @@ static void on_plugged(void *arg, const json_t *result, const struct err *why)
 {
     (void)result;
     struct engine *en = arg;
-    if (en->replug)
-        replug_end(en, why);
+    if (!en->replug)
+        return;
+    en->nic_gone[en->replug->nic] = why != NULL;
+    replug_end(en, why);
 }
 
 static void on_unplugged(void *arg, const struct err *why)
@@ -235,5 +237,20 @@ void nic_replug(struct engine *en, int nic, const struct mac *mac, engine_done *
     struct replug *r = en->replug = xcalloc(1, sizeof *r);
     *r = (struct replug){.op = op_new(en, done, arg), .nic = nic, .mac = *mac};
     AUTO_FREE char *id = xasprintf("nic%d", nic);
-    unplug_device(en, id, REPLUG_MS, on_unplugged, en);
+    if (en->nic_gone[nic])
+        on_unplugged(en, NULL);
+    else
+        unplug_device(en, id, REPLUG_MS, on_unplugged, en);
+}
+
+void nic_deleted(struct engine *en, const char *device)
+{
+    for (int i = 0; i < en->nic_count; i++) {
+        AUTO_FREE char *id = xasprintf("nic%d", i);
+        AUTO_FREE char *number = xasprintf("%d", i);
+        if (strcmp(id, device) != 0)
+            continue;
+        en->nic_gone[i] = true;
+        en->callbacks.event(en->callbacks.arg, ENGINE_NIC_GONE, number);
+    }
 }

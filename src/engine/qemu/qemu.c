@@ -115,8 +115,10 @@ static void on_shutdown(struct engine *en, const json_t *data)
 static void on_device_deleted(struct engine *en, const json_t *data)
 {
     const char *device = text_of(data, "device");
-    if (!unplug_deleted(en, device))
-        vsock_deleted(en, device);
+    if (unplug_deleted(en, device))
+        return;
+    nic_deleted(en, device);
+    vsock_deleted(en, device);
 }
 
 static void on_migration(struct engine *en, const json_t *data)
