@@ -177,6 +177,7 @@ def test_known_from_an_earlier_life(vnet, leases, node, kind, options):
     """INIT-REBOOT: a client that ended without a word asks for what it remembers."""
     client = kind(node).start(*options)
     client.told(client.BOUND)
+    client.says(client.REMEMBERS)
     leases.fresh(MAC["a"])
     client.close()
     leases.aged(MAC["a"])

@@ -62,6 +62,7 @@ class Udhcpc(DhcpClient):
 
 class Dhclient(DhcpClient):
     BOUND, RENEWED, RELEASED = "BOUND", "RENEW", "RELEASE"
+    REMEMBERS = "bound to"  # its file is written after the script has ended
     CONF = "initial-interval 1;\nreboot 2;\nalso request interface-mtu;\n"
     WORDS = {"address": "new_ip_address", "mask": "new_subnet_mask", "router": "new_routers",
              "dns": "new_domain_name_servers", "domain": "new_domain_name", "mtu": "new_interface_mtu",
@@ -94,6 +95,7 @@ class Dhclient(DhcpClient):
 
 class Dhcpcd(DhcpClient):
     BOUND, RENEWED, RELEASED = "BOUND", "RENEW", "STOP"
+    REMEMBERS = "leased"
     CONF = ("nohook resolv.conf, hostname, ntp\nnoipv4ll\nnoarp\nnodelay\n"
             "option domain_name_servers, domain_name, interface_mtu\n")
     WORDS = {"address": "new_ip_address", "mask": "new_subnet_mask", "router": "new_routers",
