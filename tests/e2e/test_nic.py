@@ -339,15 +339,20 @@ def flood(vm):
     vm.sh("ping -q -c 600 -i 0.001 -s 1400 192.168.77.1 >/dev/null 2>&1 &")
 
 
+def wedge(vm, server):
+    """A server that reads no more, until all queues are full for certain."""
+    flows(server)
+    server.blackhole(True)
+    flood(vm)
+    vm.shell().run("ping -c 10 -i 0.2 -W 1 192.168.77.1")
+
+
 @pytest.mark.parametrize("connect_back", [False, True], ids=["unconnected", "connected-back"])
 def test_a_wedged_server_is_left_for_another(tm, saved_vm, connect_back):
     server = tm.world.server(connect_back=connect_back)
     vm = saved_vm("a")
     vm.start()
-    flows(server)
-    server.blackhole(True)
-    flood(vm)
-    vm.shell().run("ping -c 10 -i 0.2 -W 1 192.168.77.1")  # until queues are full for certain
+    wedge(vm, server)
     other = tm.world.server("other")
     tm.run("attach", "--id", vm.id, "--network", other.path)
     flows(other)
@@ -358,10 +363,7 @@ def test_a_wedged_server_that_vanishes_is_left_for_a_vnet(tm, saved_vm):
     server = tm.world.server(connect_back=True)
     vm = saved_vm("a")
     vm.start()
-    flows(server)
-    server.blackhole(True)
-    flood(vm)
-    vm.shell().run("ping -c 10 -i 0.2 -W 1 192.168.77.1")
+    wedge(vm, server)
     os.unlink(server.path)
     vm.until_nic(connected=False)
     net = tm.network("lab").up(lab=LIKE_SERVER)
@@ -374,10 +376,7 @@ def test_a_wedged_server_that_recovers(tm, saved_vm, connect_back):
     server = tm.world.server(connect_back=connect_back)
     vm = saved_vm("a")
     vm.start()
-    flows(server)
-    server.blackhole(True)
-    flood(vm)
-    vm.shell().run("ping -c 10 -i 0.2 -W 1 192.168.77.1")
+    wedge(vm, server)
     server.blackhole(False)
     flows(server)
 
@@ -387,10 +386,7 @@ def test_a_wedged_server_does_not_keep_a_vm_from_stopping(tm, saved_vm, connect_
     server = tm.world.server(connect_back=connect_back)
     vm = saved_vm("a")
     vm.start()
-    flows(server)
-    server.blackhole(True)
-    flood(vm)
-    vm.shell().run("ping -c 10 -i 0.2 -W 1 192.168.77.1")
+    wedge(vm, server)
     vm.stop()
     server.blackhole(False)
     vm.start()
