@@ -139,13 +139,19 @@ static void leave_plain(struct nic *n)
         nic_socket_disconnect(n->fd);
 }
 
-static void disconnect(struct nic *n)
+// The connection to a vnet stays, to tell.
+static void leave(struct nic *n)
 {
     enum kind before = n->kind;
     leave_plain(n);
     n->kind = NOBODY;
     if (before == VNET)
         n->hooks.socket(n->hooks.arg);
+}
+
+static void disconnect(struct nic *n)
+{
+    leave(n);
     nic_vnet_close(TAKE_PTR(n->vnet));
     set_link(n, false);
 }
@@ -203,12 +209,8 @@ static void on_plugged(struct nic *n)
 // Asked again only when vnet starts anew or at the next attach: its connection stays, to tell.
 static void on_refused(struct nic *n)
 {
-    bool unplugged = n->kind == VNET;
     log_line("nic: vnet at %s: %s", n->server, nic_vnet_why(n->vnet));
-    leave_plain(n);
-    n->kind = NOBODY;
-    if (unplugged)
-        n->hooks.socket(n->hooks.arg);
+    leave(n);
     set_link(n, false);
 }
 
